@@ -10,7 +10,7 @@ run: tree
 test: tree
 	@scripts/test
 
-## make shell                 a shell in a guest with devices bound to vfio-pci
+## make shell [SCENARIO=name] a shell in the guest of a scenario (noiommu), its devices bound to vfio-pci
 shell: tree
 	@scripts/shell
 

@@ -46,3 +46,8 @@ bare_git() {
 kgit() {
 	bare_git -C "$tree" "$@"
 }
+
+# A child that does not outlive this script, however that ends.
+child() {
+	setpriv --pdeathsig TERM "$@"
+}

@@ -61,3 +61,15 @@ need_settled_tree() {
 		die "there is a merge in build/linux; patches/ can only hold a straight line of commits" \
 			"git -C build/linux rebase base"
 }
+
+refuse_to_lose_commits() {
+	local exported
+	commits_changed || return 0
+	exported=$(mktemp -d "$build/export.XXXXXX")
+	trap 'rm -rf "$exported"' EXIT
+	export_series "$exported"
+	same_files "$exported" "$patches" ||
+		die "build/linux has commits that patches/ does not have:" \
+			"keep them: make patches" \
+			"drop them: git -C build/linux reset --hard applied"
+}
