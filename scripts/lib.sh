@@ -1,0 +1,53 @@
+# What the scripts on the host share. Sourced, after "set -euo pipefail".
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+tree=$build/linux
+patches=$root/patches
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/noiommu-cdev
+
+# shellcheck source=../kernel/pin
+. "$root/kernel/pin"
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# die WHAT_FAILED REMEDY...: every further argument is a line of its own
+die() {
+	say "error: $1"
+	shift
+	local line
+	for line; do say "       $line"; done
+	exit 1
+}
+
+# logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not
+logged() {
+	local log=$1 what=$2
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 && return
+	tail -n 15 "$log" >&2
+	die "$what failed" "log: $log"
+}
+
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMITTER_DATE
+
+# git without the configuration and the identity of the user: neither may change what it writes
+bare_git() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null \
+		GIT_COMMITTER_NAME=${committer_name:-noiommu-cdev} \
+		GIT_COMMITTER_EMAIL=${committer_email:-noiommu-cdev@localhost} \
+		git "$@"
+}
+
+kgit() {
+	bare_git -C "$tree" "$@"
+}
+
+# A child that does not outlive this script, however that ends.
+child() {
+	setpriv --pdeathsig TERM "$@"
+}
