@@ -82,6 +82,38 @@ void noiommu_close(struct noiommu *iommu)
 	iommu->fd = -1;
 }
 
+static int explain_get_pa(struct noiommu *iommu, int err, uint64_t iova)
+{
+	switch (err) {
+	case ENOTTY:
+		return noiommu_error(iommu, err,
+			"this kernel has no IOMMU_IOAS_NOIOMMU_GET_PA: it needs CONFIG_IOMMUFD_NOIOMMU");
+	case EPERM:
+		return noiommu_error(iommu, err,
+			"not allowed to read physical addresses: CAP_SYS_RAWIO in the initial user namespace is needed");
+	case EOPNOTSUPP:
+		return noiommu_error(iommu, err,
+			"no physical addresses without a noiommu device in the IOAS: open one before mapping memory");
+	default:
+		return noiommu_error(iommu, err,
+			"no physical address for %#llx: %s",
+			(unsigned long long)iova, strerror(err));
+	}
+}
+
+int noiommu_probe(struct noiommu *iommu)
+{
+	/* No IOAS has the ID 0, which the kernel looks at last */
+	struct iommu_ioas_noiommu_get_pa get = {
+		.size = sizeof(get),
+		.length = 1,
+	};
+
+	if (ioctl(iommu->fd, IOMMU_IOAS_NOIOMMU_GET_PA, &get) && errno != ENOENT)
+		return explain_get_pa(iommu, errno, 0);
+	return 0;
+}
+
 /* Write the full form of a PCI address and check that the device is there */
 static int pci_address(struct noiommu *iommu, const char *arg, char bdf[16])
 {
@@ -433,25 +465,6 @@ int noiommu_device_reset(struct noiommu_device *dev)
 		return noiommu_error(dev->iommu, errno, "cannot reset %s: %s",
 				     dev->bdf, strerror(errno));
 	return 0;
-}
-
-static int explain_get_pa(struct noiommu *iommu, int err, uint64_t iova)
-{
-	switch (err) {
-	case ENOTTY:
-		return noiommu_error(iommu, err,
-			"this kernel has no IOMMU_IOAS_NOIOMMU_GET_PA: it needs CONFIG_IOMMUFD_NOIOMMU");
-	case EPERM:
-		return noiommu_error(iommu, err,
-			"not allowed to read physical addresses: CAP_SYS_RAWIO in the initial user namespace is needed");
-	case EOPNOTSUPP:
-		return noiommu_error(iommu, err,
-			"no physical addresses without a noiommu device in the IOAS: open one before mapping memory");
-	default:
-		return noiommu_error(iommu, err,
-			"no physical address for %#llx: %s",
-			(unsigned long long)iova, strerror(err));
-	}
 }
 
 /*

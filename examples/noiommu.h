@@ -87,6 +87,12 @@ int noiommu_open(struct noiommu *iommu);
 void noiommu_close(struct noiommu *iommu);
 
 /**
+ * noiommu_probe() - Check that this kernel and user can read physical addresses
+ * @iommu: Open context; no device is needed
+ */
+int noiommu_probe(struct noiommu *iommu);
+
+/**
  * noiommu_error() - Record what went wrong, for drivers on this library
  * @iommu: Where to leave the text
  * @err: Positive errno
