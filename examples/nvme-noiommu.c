@@ -89,11 +89,14 @@ static void on_signal(int signal)
 static void catch_signals(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM };
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = on_signal }, old;
 	size_t i;
 
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		sigaction(signals[i], &action, NULL);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		sigaction(signals[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -252,6 +255,13 @@ static int prepare_transfer(struct job *job, const struct options *opt)
 	return EXIT_SUCCESS;
 }
 
+static int fail_transfer(const char *verb, const char *name)
+{
+	if (errno == EINTR)
+		return fail("interrupted");
+	return fail("cannot %s %s: %s", verb, name, strerror(errno));
+}
+
 /* Returns less than @length only at the end of the input; -1 on errors */
 static ssize_t read_input(int fd, char *buf, size_t length)
 {
@@ -392,8 +402,7 @@ static int transfer_to_disk(struct job *job, const struct options *opt)
 			want = end - pos;
 		length = read_input(opt->fd, buf + head, want);
 		if (length < 0)
-			return fail("cannot read %s: %s", opt->file,
-				    strerror(errno));
+			return fail_transfer("read", opt->file);
 		ended = (size_t)length < want;
 		if (!length)
 			break;
@@ -466,8 +475,7 @@ static int copy_from_disk(struct job *job, const struct options *opt, int fd)
 			length = job->total - job->done;
 		if (write_output(fd, job->buffers + slot * job->chunk + head,
 				 length))
-			return fail("cannot write %s: %s", output_name(opt),
-				    strerror(errno));
+			return fail_transfer("write", output_name(opt));
 		head = 0;
 		job->done += length;
 		show_progress(job);
@@ -499,8 +507,7 @@ static int transfer_from_disk(struct job *job, const struct options *opt)
 	}
 	ret = copy_from_disk(job, opt, fd);
 	if (close(fd) && !ret)
-		ret = fail("cannot write %s: %s", output_name(opt),
-			   strerror(errno));
+		ret = fail_transfer("write", output_name(opt));
 	if (!ret)
 		show_result(job, "read");
 	return ret;
