@@ -41,7 +41,7 @@ export_series() (
 )
 
 same_files() {
-	diff -rq --exclude=cover-letter.txt --exclude='0000-*' "$1" "$2" >/dev/null
+	diff -rq --exclude=cover-letter.txt --exclude='0000-*' "$1" "$2" >/dev/null 2>&1
 }
 
 # Nothing in build/linux may be half done.
