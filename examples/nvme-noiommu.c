@@ -125,13 +125,14 @@ static void show_progress(struct job *job)
 {
 	uint64_t now = now_ms();
 
-	if (!isatty(STDERR_FILENO) || now - job->shown_ms < 100)
+	if (!isatty(STDERR_FILENO) || now - job->shown_ms < 200)
 		return;
 	job->shown_ms = now;
 	fprintf(stderr, "%.1f MiB", job->done / 1048576.0);
 	if (job->total != UNKNOWN)
 		fprintf(stderr, ", %.0f %%", 100.0 * job->done / job->total);
-	fputc('\r', stderr);
+	/* The next output takes the place of this */
+	fputs("\033[K\r", stderr);
 }
 
 static void show_result(struct job *job, const char *verb)
@@ -252,6 +253,7 @@ static int prepare_transfer(struct job *job, const struct options *opt)
 	if (opt->verbose)
 		show_extents(&job->mem, opt->memory);
 	job->started_ms = now_ms();
+	job->shown_ms = job->started_ms;
 	return EXIT_SUCCESS;
 }
 
