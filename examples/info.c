@@ -131,34 +131,38 @@ static void show_rights(void)
 		     (unsigned long long)limit.rlim_cur);
 }
 
+static void show_device(const char *bdf)
+{
+	struct noiommu_device dev;
+	struct noiommu iommu = {};
+	uint32_t class_code;
+	bool is_nvme;
+	int ret;
+
+	if (noiommu_pci_class(&iommu, bdf, &class_code))
+		return;
+	is_nvme = class_code == NVME_CLASS_CODE;
+	ret = noiommu_find_node(&iommu, bdf, &dev);
+	if (!ret)
+		item("ok", is_nvme ? "NVMe disk" : "device", "%s is %s", bdf,
+		     dev.node);
+	else if (is_nvme)
+		item("missing", "NVMe disk", "%s", iommu.error);
+}
+
 /* NVMe disks, and whatever else has a noiommu node */
 static void show_devices(void)
 {
-	DIR *dir = opendir("/sys/bus/pci/devices");
-	struct noiommu_device dev;
-	struct noiommu iommu = {};
-	struct dirent *entry;
-	uint32_t class_code;
-	bool found = false;
-	int ret;
+	struct dirent **entries;
+	int i, nr;
 
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    noiommu_pci_class(&iommu, entry->d_name, &class_code))
-			continue;
-		ret = noiommu_find_node(&iommu, entry->d_name, &dev);
-		if (ret && class_code != NVME_CLASS_CODE)
-			continue;
-		item(ret ? "missing" : "ok",
-		     class_code == NVME_CLASS_CODE ? "NVMe disk" : "device",
-		     "%s%s%s", ret ? "" : dev.bdf, ret ? "" : " is ",
-		     ret ? iommu.error : dev.node);
-		found = true;
+	nr = scandir("/sys/bus/pci/devices", &entries, NULL, alphasort);
+	for (i = 0; i < nr; i++) {
+		show_device(entries[i]->d_name);
+		free(entries[i]);
 	}
-	if (dir)
-		closedir(dir);
-	if (!found)
-		item("missing", "device", "no NVMe disk and no device with a noiommu node");
+	if (nr >= 0)
+		free(entries);
 }
 
 int show_info(void)

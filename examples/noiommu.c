@@ -136,8 +136,8 @@ static int pci_address(struct noiommu *iommu, const char *arg, char bdf[16])
 	snprintf(path, sizeof(path), SYSFS_PCI "/%s", bdf);
 	if (access(path, F_OK))
 		return noiommu_error(iommu, ENODEV,
-			"no PCI device at %s: %s lists those that are there",
-			bdf, SYSFS_PCI);
+			"no PCI device at %s: " SYSFS_PCI " lists those that are there",
+			bdf);
 	return 0;
 }
 
@@ -188,23 +188,26 @@ static int explain_no_node(struct noiommu *iommu, const char *bdf)
 			bdf);
 	if (driver[0] && !sysfs_exists(bdf, "vfio-dev"))
 		return noiommu_error(iommu, EBUSY,
-			"%s is bound to driver %s: echo vfio-pci > %s/%s/driver_override, echo %s > its driver/unbind, then to /sys/bus/pci/drivers_probe",
-			bdf, driver, SYSFS_PCI, bdf, bdf);
-	if (!noiommu_switch())
+			"%s is bound to driver %s: echo %s > /sys/bus/pci/drivers/%s/unbind, then bind it to vfio-pci",
+			bdf, driver, bdf, driver);
+	if (driver[0])
 		return noiommu_error(iommu, EOPNOTSUPP,
-			"no %s: the kernel needs CONFIG_VFIO_NOIOMMU and CONFIG_VFIO_PCI (modprobe vfio-pci if it is a module)",
-			SYSFS_SWITCH);
-	if (!driver[0] && noiommu_switch() == 'N')
-		return noiommu_error(iommu, EPERM,
-			"noiommu mode is off: echo Y > %s, then bind %s to vfio-pci",
-			SYSFS_SWITCH, bdf);
-	if (!driver[0])
+			"%s is bound to %s but has no noiommu-vfioN node: the kernel has no noiommu mode for the VFIO cdev (CONFIG_VFIO_DEVICE_CDEV and CONFIG_IOMMUFD_NOIOMMU)",
+			bdf, driver);
+
+	switch (noiommu_switch()) {
+	case 'Y':
 		return noiommu_error(iommu, ENODEV,
-			"%s has no driver: echo vfio-pci > %s/%s/driver_override, then echo %s > /sys/bus/pci/drivers_probe",
-			bdf, SYSFS_PCI, bdf, bdf);
-	return noiommu_error(iommu, EOPNOTSUPP,
-		"%s is bound to %s but has no noiommu-vfioN node: this kernel has no noiommu mode for the VFIO cdev (CONFIG_VFIO_DEVICE_CDEV and CONFIG_IOMMUFD_NOIOMMU)",
-		bdf, driver);
+			"%s has no driver: echo vfio-pci > " SYSFS_PCI "/%s/driver_override, then echo %s > /sys/bus/pci/drivers_probe",
+			bdf, bdf, bdf);
+	case 'N':
+		return noiommu_error(iommu, EPERM,
+			"noiommu mode is off: echo Y > " SYSFS_SWITCH ", then bind %s to vfio-pci",
+			bdf);
+	default:
+		return noiommu_error(iommu, EOPNOTSUPP,
+			"no " SYSFS_SWITCH ": the kernel needs CONFIG_VFIO_NOIOMMU and CONFIG_VFIO_PCI (modprobe vfio-pci if it is a module)");
+	}
 }
 
 int noiommu_find_node(struct noiommu *iommu, const char *bdf,

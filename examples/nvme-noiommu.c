@@ -231,6 +231,7 @@ static int alloc_memory(struct job *job, enum memory_kind kind, size_t size)
 static int prepare_transfer(struct job *job, const struct options *opt)
 {
 	size_t shift = opt->unaligned ? UNALIGNED_OFFSET : 0, size;
+	size_t page = sysconf(_SC_PAGESIZE);
 	int ret;
 
 	if (opt->offset > job->disk_size)
@@ -244,7 +245,7 @@ static int prepare_transfer(struct job *job, const struct options *opt)
 		job->depth = job->nvme.depth;
 
 	size = shift + job->depth * job->chunk + MAX_BLOCK;
-	size = (size + PAGE - 1) / PAGE * PAGE;
+	size = (size + page - 1) / page * page;
 	ret = alloc_memory(job, opt->memory, size);
 	if (ret)
 		return ret;

@@ -5,21 +5,29 @@
  * All DMA stays within memory that is pinned for it.
  */
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <linux/iommufd.h>
 
 #define PAGE 4096
 
+/* The layout of struct iommu_ioas_noiommu_get_pa, which never changes */
+struct get_pa {
+	uint32_t size, flags, ioas_id, reserved;
+	uint64_t iova, length, out_phys;
+};
+
 int __real_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, ...);
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
-	static unsigned long long start, length;
-	static int mapping = -1;
 	const char *wrong = getenv("WRONG_MAPPING");
-	unsigned long long iova, other;
+	static uint64_t start, length;
+	static int mapping = -1;
+	uint64_t iova, other;
+	struct get_pa *get;
 	va_list args;
 	void *arg;
 	int ret;
@@ -33,18 +41,17 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		length = ((struct iommu_ioas_map *)arg)->length;
 		mapping++;
 	}
-	if (request == IOMMU_IOAS_NOIOMMU_GET_PA && wrong &&
-	    mapping == atoi(wrong)) {
-		struct iommu_ioas_noiommu_get_pa *get = arg;
+	if (request != _IO(IOMMUFD_TYPE, 0x95) || !wrong ||
+	    mapping != atoi(wrong))
+		return __real_ioctl(fd, request, arg);
 
-		iova = get->iova;
-		other = start + ((iova - start) ^ PAGE);
-		if (other < start + length)
-			get->iova = other;
-		get->length = PAGE;
-		ret = __real_ioctl(fd, request, arg);
-		get->iova = iova;
-		return ret;
-	}
-	return __real_ioctl(fd, request, arg);
+	get = arg;
+	iova = get->iova;
+	other = start + ((iova - start) ^ PAGE);
+	if (other < start + length)
+		get->iova = other;
+	get->length = PAGE;
+	ret = __real_ioctl(fd, request, arg);
+	get->iova = iova;
+	return ret;
 }
