@@ -523,6 +523,10 @@ static int explain_map(struct noiommu *iommu, int err, size_t length)
 		return noiommu_error(iommu, err,
 			"cannot pin %zu bytes: out of memory, or above RLIMIT_MEMLOCK (%llu bytes): raise it (ulimit -l, in KiB) or give CAP_IPC_LOCK",
 			length, (unsigned long long)limit.rlim_cur);
+	if (err == EEXIST)
+		return noiommu_error(iommu, err,
+			"cannot map %zu bytes: a part of them is mapped already",
+			length);
 	return noiommu_error(iommu, err, "cannot map %zu bytes: %s", length,
 			     strerror(err));
 }

@@ -17,11 +17,11 @@
  * the read barrier between a completion's phase bit and the rest of it.
  */
 #if defined(__x86_64__) || defined(__i386__)
-#define dma_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
-#define dma_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+static void dma_wmb(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+static void dma_rmb(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 #elif defined(__aarch64__)
-#define dma_wmb() __asm__ volatile("dmb oshst" ::: "memory")
-#define dma_rmb() __asm__ volatile("dmb oshld" ::: "memory")
+static void dma_wmb(void) { __asm__ volatile("dmb oshst" ::: "memory"); }
+static void dma_rmb(void) { __asm__ volatile("dmb oshld" ::: "memory"); }
 #else
 #error "add the barriers between memory and MMIO of this architecture"
 #endif

@@ -220,7 +220,7 @@ static bool translation_finds_each_byte(void)
 	return true;
 }
 
-static bool translation_returns_no_more_than_asked(void)
+static bool translation_stops_where_asked(void)
 {
 	uint64_t pa;
 
@@ -254,7 +254,7 @@ int main(void)
 		{ "nonsense from the kernel ends the loop", nonsense_ends_the_loop },
 		{ "only whole pages are mapped", only_whole_pages_are_mapped },
 		{ "translation finds each byte", translation_finds_each_byte },
-		{ "translation returns no more than asked", translation_returns_no_more_than_asked },
+		{ "translation stops where asked", translation_stops_where_asked },
 		{ "what is not mapped is not translated", what_is_not_mapped_is_not_translated },
 	};
 
