@@ -715,7 +715,7 @@ int main(int argc, char **argv)
 	struct options opt = { .length = UNKNOWN };
 	const struct command *command;
 	bool help = false;
-	int option;
+	int option, status;
 
 	while ((option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
 		switch (option) {
@@ -772,5 +772,9 @@ int main(int argc, char **argv)
 		opt.file = argv[2];
 
 	catch_signals();
-	return command->run(&opt);
+	status = command->run(&opt);
+	if (fflush(stdout))
+		status = fail("cannot write standard output: %s",
+			      strerror(errno));
+	return status;
 }
