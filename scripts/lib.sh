@@ -25,10 +25,15 @@ die() {
 
 # logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not
 logged() {
-	local log=$1 what=$2
+	local log=$1 what=$2 status
 	shift 2
 	mkdir -p "$(dirname "$log")"
-	"$@" >"$log" 2>&1 && return
+	# Not in a condition: there a function would go on after its first failure.
+	set +e
+	(set -e && "$@") >"$log" 2>&1
+	status=$?
+	set -e
+	[ $status != 0 ] || return 0
 	tail -n 15 "$log" >&2
 	die "$what failed" "log: $log"
 }
