@@ -23,12 +23,17 @@ die() {
 	exit 1
 }
 
-# logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not
+# logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not. The command may
+# be a function: the subshell sees to it that its first error ends it.
 logged() {
-	local log=$1 what=$2
+	local log=$1 what=$2 status
 	shift 2
 	mkdir -p "$(dirname "$log")"
-	"$@" >"$log" 2>&1 && return
+	set +e
+	(set -e; "$@") >"$log" 2>&1
+	status=$?
+	set -e
+	[ $status != 0 ] || return 0
 	tail -n 15 "$log" >&2
 	die "$what failed" "log: $log"
 }
