@@ -23,14 +23,14 @@ die() {
 	exit 1
 }
 
-# logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not
+# logged LOG WHAT COMMAND...: quiet while it works, the end of the log when not. The command may
+# be a function: the subshell sees to it that its first error ends it.
 logged() {
 	local log=$1 what=$2 status
 	shift 2
 	mkdir -p "$(dirname "$log")"
-	# Not in a condition: there a function would go on after its first failure.
 	set +e
-	(set -e && "$@") >"$log" 2>&1
+	(set -e; "$@") >"$log" 2>&1
 	status=$?
 	set -e
 	[ $status != 0 ] || return 0
