@@ -20,8 +20,13 @@
 
 #include "noiommu.h"
 
-/* Lets a copy of this file build with the headers of older kernels; these 40 bytes never change. */
+/* Lets a copy of this file build with the headers of older kernels; this layout never changes. */
 #ifndef IOMMU_IOAS_NOIOMMU_GET_PA
+struct iommu_noiommu_extent {
+	__aligned_u64 phys;
+	__aligned_u64 length;
+};
+
 struct iommu_ioas_noiommu_get_pa {
 	__u32 size;
 	__u32 flags;
@@ -30,6 +35,9 @@ struct iommu_ioas_noiommu_get_pa {
 	__aligned_u64 iova;
 	__aligned_u64 length;
 	__aligned_u64 out_phys;
+	__aligned_u64 extents_uptr;
+	__u32 num_extents;
+	__u32 __reserved2;
 };
 #define IOMMU_IOAS_NOIOMMU_GET_PA _IO(IOMMUFD_TYPE, 0x95)
 #endif
@@ -470,46 +478,74 @@ int noiommu_device_reset(struct noiommu_device *dev)
 	return 0;
 }
 
+/* What one call of GET_PA is asked for at most */
+#define EXTENTS_PER_CALL 1024
+
 /*
- * Fill in the extents of @mem. The only user of GET_PA: a form of the ioctl
- * that returns many extents at once would change nothing else.
+ * The extents from @iova on: as many as the kernel tells in one call, or one of
+ * them if it does not know the array form. Returns their number or -errno.
  */
-static int read_extents(struct noiommu *iommu, struct noiommu_mem *mem)
+static int get_extents(struct noiommu *iommu, uint64_t iova, uint64_t length,
+		       struct iommu_noiommu_extent *extents)
 {
 	struct iommu_ioas_noiommu_get_pa get = {
 		.size = sizeof(get),
 		.ioas_id = iommu->ioas_id,
+		.iova = iova,
+		.length = length,
 	};
+
+	if (!iommu->one_extent_per_call) {
+		get.extents_uptr = (uintptr_t)extents;
+		get.num_extents = EXTENTS_PER_CALL;
+		if (!ioctl(iommu->fd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
+			return get.num_extents;
+		if (errno != E2BIG)
+			return explain_get_pa(iommu, errno, iova);
+		iommu->one_extent_per_call = true;
+		get.extents_uptr = 0;
+		get.num_extents = 0;
+	}
+	if (ioctl(iommu->fd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
+		return explain_get_pa(iommu, errno, iova);
+	extents[0].phys = get.out_phys;
+	extents[0].length = get.length;
+	return 1;
+}
+
+/* Fill in the extents of @mem */
+static int read_extents(struct noiommu *iommu, struct noiommu_mem *mem)
+{
 	uint64_t iova = (uintptr_t)mem->addr, left = mem->length;
+	struct iommu_noiommu_extent found[EXTENTS_PER_CALL];
 	struct noiommu_extent *grown;
-	size_t room = 0;
+	int nr, i;
 
 	while (left) {
-		get.iova = iova;
-		get.length = left;
-		if (ioctl(iommu->fd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
-			return explain_get_pa(iommu, errno, iova);
-		if (!get.length || get.length > left)
-			return noiommu_error(iommu, EIO,
-				"GET_PA returned %llu of %llu bytes",
-				(unsigned long long)get.length,
-				(unsigned long long)left);
+		nr = get_extents(iommu, iova, left, found);
+		if (nr < 0)
+			return nr;
 
-		if (mem->nr_extents == room) {
-			room = room ? 2 * room : 64;
-			grown = realloc(mem->extents, room * sizeof(*grown));
-			if (!grown)
-				return noiommu_error(iommu, ENOMEM,
-						     "out of memory");
-			mem->extents = grown;
+		grown = realloc(mem->extents,
+				(mem->nr_extents + nr) * sizeof(*grown));
+		if (!grown)
+			return noiommu_error(iommu, ENOMEM, "out of memory");
+		mem->extents = grown;
+
+		for (i = 0; i < nr; i++) {
+			if (!found[i].length || found[i].length > left)
+				return noiommu_error(iommu, EIO,
+					"GET_PA returned %llu of %llu bytes",
+					(unsigned long long)found[i].length,
+					(unsigned long long)left);
+			mem->extents[mem->nr_extents++] = (struct noiommu_extent){
+				.iova = iova,
+				.pa = found[i].phys,
+				.length = found[i].length,
+			};
+			iova += found[i].length;
+			left -= found[i].length;
 		}
-		mem->extents[mem->nr_extents++] = (struct noiommu_extent){
-			.iova = iova,
-			.pa = get.out_phys,
-			.length = get.length,
-		};
-		iova += get.length;
-		left -= get.length;
 	}
 	return 0;
 }

@@ -40,6 +40,7 @@
 struct noiommu {
 	int fd;
 	uint32_t ioas_id;
+	bool one_extent_per_call;	/* the kernel has no array form of GET_PA */
 	char error[512];
 };
 

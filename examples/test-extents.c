@@ -11,6 +11,9 @@
 
 #define PAGE 4096ULL
 #define BASE 0x7f0000000000ULL
+#define MAX_EXTENTS 100		/* what the played kernel tells in one call */
+
+static bool with_arrays;
 
 /* What the played kernel answers: page i of the mapping is at i * 2 pages of PA */
 static struct {
@@ -19,13 +22,17 @@ static struct {
 	int fail_with;		/* errno, 0: none */
 	int excess;		/* added to the returned length */
 	bool returns_zero;
+	bool has_arrays;
 	unsigned int nr_mapped;
+	unsigned int nr_array_calls;
 } kernel;
 
 /* The layout of struct iommu_ioas_noiommu_get_pa, which never changes */
 struct get_pa {
 	uint32_t size, flags, ioas_id, reserved;
 	uint64_t iova, length, out_phys;
+	uint64_t extents;
+	uint32_t num_extents, reserved2;
 };
 
 static uint64_t kernel_pa(uint64_t iova)
@@ -36,10 +43,47 @@ static uint64_t kernel_pa(uint64_t iova)
 	       offset % kernel.run;
 }
 
+static int kernel_get_pa(struct get_pa *get);
+
+/* Fills the array by asking for one extent at a time */
+static int kernel_get_pa_array(struct get_pa *get)
+{
+	uint64_t *extents = (void *)(uintptr_t)get->extents;
+	struct get_pa one = *get;
+	uint64_t left = get->length;
+	unsigned int i;
+
+	one.num_extents = 0;
+	one.extents = 0;
+	for (i = 0; left && i < get->num_extents && i < MAX_EXTENTS; i++) {
+		one.length = left;
+		if (kernel_get_pa(&one)) {
+			if (!i)
+				return -1;
+			break;
+		}
+		extents[2 * i] = one.out_phys;
+		extents[2 * i + 1] = one.length;
+		one.iova += one.length;
+		left -= one.length;
+		if (!one.length || left > get->length)
+			break;
+	}
+	get->num_extents = i ? i : 1;
+	return 0;
+}
+
 static int kernel_get_pa(struct get_pa *get)
 {
 	uint64_t left = kernel.run - (get->iova - BASE) % kernel.run;
 
+	if (get->num_extents) {
+		kernel.nr_array_calls++;
+		if (kernel.has_arrays)
+			return kernel_get_pa_array(get);
+		errno = E2BIG;
+		return -1;
+	}
 	if (kernel.fail_with && get->iova >= kernel.fail_at) {
 		errno = kernel.fail_with;
 		return -1;
@@ -97,6 +141,8 @@ static void reset_kernel(uint64_t run)
 {
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.run = run;
+	kernel.has_arrays = with_arrays;
+	iommu.one_extent_per_call = false;
 	iommu.error[0] = '\0';
 }
 
@@ -184,6 +230,27 @@ static bool only_whole_pages_are_mapped(void)
 	return true;
 }
 
+static bool array_form_is_tried_once(void)
+{
+	reset_kernel(PAGE);
+	CHECK(!map(8 * PAGE));
+	CHECK(!noiommu_unmap(&iommu, &mem));
+	CHECK(!map(8 * PAGE));
+	CHECK(!noiommu_unmap(&iommu, &mem));
+	CHECK(kernel.nr_array_calls == 1);
+	return true;
+}
+
+static bool array_form_takes_few_calls(void)
+{
+	reset_kernel(PAGE);
+	CHECK(!map(8 * MAX_EXTENTS * PAGE));
+	CHECK(mem.nr_extents == 8 * MAX_EXTENTS);
+	CHECK(!noiommu_unmap(&iommu, &mem));
+	CHECK(kernel.nr_array_calls == 8);
+	return true;
+}
+
 /* Extents of different sizes, with a hole before the last, which ends the address space */
 static struct noiommu_extent scattered[] = {
 	{ 0x10000, 0x900000, 0x1000 },
@@ -245,6 +312,19 @@ static bool what_is_not_mapped_is_not_translated(void)
 	return true;
 }
 
+/* The tests above, on a kernel that has the array form */
+static bool many_extents_per_call(void)
+{
+	bool ok;
+
+	with_arrays = true;
+	ok = table_covers_the_mapping() && last_extent_is_cut_at_the_end() &&
+	     errors_undo_the_mapping() && nonsense_ends_the_loop() &&
+	     array_form_takes_few_calls();
+	with_arrays = false;
+	return ok;
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -252,6 +332,8 @@ int main(void)
 		{ "the last extent is cut at the end", last_extent_is_cut_at_the_end },
 		{ "errors undo the mapping", errors_undo_the_mapping },
 		{ "nonsense from the kernel ends the loop", nonsense_ends_the_loop },
+		{ "the array form is tried once", array_form_is_tried_once },
+		{ "all of this with many extents per call", many_extents_per_call },
 		{ "only whole pages are mapped", only_whole_pages_are_mapped },
 		{ "translation finds each byte", translation_finds_each_byte },
 		{ "translation stops where asked", translation_stops_where_asked },

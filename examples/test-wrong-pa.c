@@ -4,6 +4,7 @@
  * counts (0: queues, 1: buffers), pages 2n and 2n + 1 get each other's address.
  * All DMA stays within memory that is pinned for it.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 /* The layout of struct iommu_ioas_noiommu_get_pa, which never changes */
 struct get_pa {
 	uint32_t size, flags, ioas_id, reserved;
-	uint64_t iova, length, out_phys;
+	uint64_t iova, length, out_phys, extents;
+	uint32_t num_extents;
 };
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
@@ -46,6 +48,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return __real_ioctl(fd, request, arg);
 
 	get = arg;
+	if (get->num_extents) { /* a kernel without the array form */
+		errno = E2BIG;
+		return -1;
+	}
 	iova = get->iova;
 	other = start + ((iova - start) ^ PAGE);
 	if (other < start + length)
