@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$root/build
+build=${BUILD:-$root/build} # another tree and its kernels, side by side with this one
 tree=$build/linux
 patches=$root/patches
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/noiommu-cdev
