@@ -107,11 +107,14 @@ static int compare(const void *a, const void *b)
 static void print_quantiles(const char *load, size_t num)
 {
 	static const double parts[] = { 0, 0.5, 0.9, 0.99, 0.999, 1 };
+	uint64_t sum = 0;
 	size_t i;
 
+	for (i = 0; i < num; i++)
+		sum += ns[i];
 	qsort(ns, num, sizeof(ns[0]), compare);
-	printf("{\"measure\":\"held_up\",\"kind\":\"%s\",\"bytes\":%zu,\"count\":%zu,\"quantiles_ns\":[",
-	       load, mem.length, num);
+	printf("{\"measure\":\"held_up\",\"kind\":\"%s\",\"bytes\":%zu,\"count\":%zu,\"mean_ns\":%llu,\"quantiles_ns\":[",
+	       load, mem.length, num, (unsigned long long)(sum / num));
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
 		printf("%s%u", i ? "," : "", ns[(size_t)((num - 1) * parts[i])]);
 	printf("]}\n");
