@@ -20,7 +20,9 @@
 #define PAGE		4096UL
 #define PFN(entry)	((entry) & ((1ULL << 55) - 1))
 #define PRESENT		(1ULL << 63)
-#define MIN_SAMPLE_NS	2000000		/* shorter ones are repeated */
+#define BULK_PAGES	4096UL		/* of one read; as many as the array form tells */
+#define PIECE_NS	200000
+#define MIN_PIECES	5
 
 static struct memory mem;
 static size_t bytes;			/* of mem, that are looked up */
@@ -30,37 +32,36 @@ static uint64_t *reference;		/* pagemap entries of the pages */
 static uint64_t *entries;		/* the answer, as pagemap gives it */
 static struct iommu_noiommu_extent *extents;	/* or as GET_PA does */
 static size_t num_extents;
+static size_t done;			/* bytes of the answer that are there */
+static size_t passes;			/* how often all of it was */
 
-static void one_call_per_extent(unsigned long cmd)
+static size_t one_extent(unsigned long cmd)
 {
-	size_t done = 0;
+	struct iommu_noiommu_extent *extent = &extents[num_extents++];
 
-	for (num_extents = 0; done < bytes; num_extents++) {
-		get_extent(cmd, (uintptr_t)mem.addr + done, bytes - done,
-			   &extents[num_extents]);
-		done += extents[num_extents].length;
-	}
+	get_extent(cmd, (uintptr_t)mem.addr + done, bytes - done, extent);
+	done += extent->length;
+	return 1;
 }
 
-static void single(void)
+static size_t single(void)
 {
-	one_call_per_extent(IOMMU_IOAS_NOIOMMU_GET_PA);
+	return one_extent(IOMMU_IOAS_NOIOMMU_GET_PA);
 }
 
-static void naive(void)
+static size_t naive(void)
 {
-	one_call_per_extent(IOMMU_IOAS_NOIOMMU_BENCH_NAIVE);
+	return one_extent(IOMMU_IOAS_NOIOMMU_BENCH_NAIVE);
 }
 
-static void array(void)
+static size_t array(void)
 {
-	size_t done = 0;
+	size_t num = get_extents((uintptr_t)mem.addr + done, bytes - done,
+				 extents + num_extents,
+				 bytes / PAGE - num_extents, &done);
 
-	num_extents = 0;
-	while (done < bytes)
-		num_extents += get_extents((uintptr_t)mem.addr + done,
-					   bytes - done, extents + num_extents,
-					   bytes / PAGE - num_extents, &done);
+	num_extents += num;
+	return num;
 }
 
 static void read_pagemap(uint64_t *to, size_t first, size_t num)
@@ -72,38 +73,41 @@ static void read_pagemap(uint64_t *to, size_t first, size_t num)
 		fail("cannot read pagemap: %s", strerror(errno));
 }
 
-static void pagemap_bulk(void)
+static size_t pagemap_pages(size_t num)
 {
-	read_pagemap(entries, 0, bytes / PAGE);
+	read_pagemap(&entries[done / PAGE], done / PAGE, num);
+	done += num * PAGE;
+	return num;
 }
 
-static void pagemap_pread(void)
+static size_t pagemap_bulk(void)
 {
-	size_t i;
-
-	for (i = 0; i < bytes / PAGE; i++)
-		read_pagemap(&entries[i], i, 1);
+	return pagemap_pages(BULK_PAGES);
 }
 
-static void empty(void)
+static size_t pagemap_pread(void)
 {
-	size_t i;
-
-	for (i = 0; i < 1000; i++)
-		empty_ioctl();
+	return pagemap_pages(1);
 }
 
-static void syscall_only(void)
+static size_t empty(void)
 {
-	size_t i;
-
-	for (i = 0; i < 1000; i++)
-		syscall(SYS_getppid);
+	empty_ioctl();
+	done = bytes;
+	return 1;
 }
 
+static size_t syscall_only(void)
+{
+	syscall(SYS_getppid);
+	done = bytes;
+	return 1;
+}
+
+/* A call goes on with the answer at @done, and returns how many items it added */
 static const struct method {
 	const char *name;
-	void (*run)(void);
+	size_t (*call)(void);
 	enum { NOTHING, EXTENTS, PAGES } answer;
 } methods[] = {
 	{ "get_pa", single, EXTENTS },
@@ -147,22 +151,69 @@ static void check(const struct method *method)
 		fail("%s: wrong addresses", method->name);
 }
 
-/* Time of one run; what is short is run several times */
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Time per item of some calls; where the answer is complete it begins anew */
+static double time_calls(const struct method *method, unsigned long calls,
+			 uint64_t *elapsed)
+{
+	uint64_t start = now_ns();
+	size_t items = 0;
+
+	while (calls--) {
+		if (done == bytes) {
+			done = num_extents = 0;
+			passes++;
+		}
+		items += method->call();
+	}
+	*elapsed = now_ns() - start;
+	return (double)*elapsed / items;
+}
+
+/*
+ * Time per item of one whole answer: the median of the pieces that it is made
+ * of. They are short, as other processes of the host interrupt the guest for
+ * milliseconds at a time.
+ */
 static double measure(const struct method *method)
 {
-	uint64_t start, elapsed;
-	unsigned int runs = 0;
+	static double pieces[1 << 16];
+	unsigned long calls = 1;
+	uint64_t elapsed;
+	size_t num = 0;
 
 	memset(extents, 0, bytes / PAGE * sizeof(*extents));
 	memset(entries, 0, bytes / PAGE * sizeof(*entries));
-	start = now_ns();
-	do {
-		method->run();
-		runs++;
-		elapsed = now_ns() - start;
-	} while (elapsed < MIN_SAMPLE_NS);
+	done = num_extents = 0;
+	while (time_calls(method, calls, &elapsed), elapsed < PIECE_NS)
+		calls *= 2;
+
+	passes = 0;
+	while ((!passes || num < MIN_PIECES) && num < ARRAY_SIZE(pieces))
+		pieces[num++] = time_calls(method, calls, &elapsed);
+	while (done != bytes)
+		method->call();
 	check(method);
-	return (double)elapsed / runs;
+	qsort(pieces, num, sizeof(pieces[0]), compare);
+	return pieces[num / 2];
+}
+
+static size_t num_items(const struct method *method)
+{
+	switch (method->answer) {
+	case EXTENTS:
+		return num_extents;
+	case PAGES:
+		return bytes / PAGE;
+	default:
+		return 1;
+	}
 }
 
 static void read_reference(void)
@@ -204,7 +255,8 @@ static void show_layout(void)
 	uint64_t sizes, num_entries;
 	size_t pages = bytes / mem.page;
 
-	array();
+	for (done = num_extents = 0; done < bytes;)
+		array();
 	num_entries = count_entries((uintptr_t)mem.addr, bytes, &sizes);
 	printf("{\"measure\":\"layout\",\"kind\":\"%s\",\"bytes\":%zu,\"page\":%zu,\"extents\":%zu,\"entries\":%llu,\"largest\":%llu,\"table_bytes\":%lu}\n",
 	       mem.kind, bytes, mem.page, num_extents,
@@ -219,21 +271,22 @@ static void show_layout(void)
 static void measure_all(unsigned int repetitions)
 {
 	static struct samples samples[ARRAY_SIZE(methods)];
-	uint64_t count;
-	size_t i, r;
+	size_t items[ARRAY_SIZE(methods)], i, r;
+	double per_item;
 
 	read_reference();
 	ioas_map(mem.addr, bytes, (uintptr_t)mem.addr);
 	show_layout();
 	/* Side by side: what disturbs the machine for a while disturbs them all */
 	for (r = 0; r < repetitions; r++) {
-		for (i = 0; i < ARRAY_SIZE(methods); i++)
-			add_sample(&samples[i], measure(&methods[i]));
+		for (i = 0; i < ARRAY_SIZE(methods); i++) {
+			per_item = measure(&methods[i]);
+			items[i] = num_items(&methods[i]);
+			add_sample(&samples[i], per_item * items[i]);
+		}
 	}
 	for (i = 0; i < ARRAY_SIZE(methods); i++) {
-		count = methods[i].answer == EXTENTS ? num_extents :
-			methods[i].answer == PAGES ? bytes / PAGE : 1000;
-		print_samples(methods[i].name, mem.kind, bytes, count,
+		print_samples(methods[i].name, mem.kind, bytes, items[i],
 			      &samples[i]);
 		samples[i].num = 0;
 	}
