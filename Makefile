@@ -10,6 +10,10 @@ run: tree
 test: tree
 	@scripts/test
 
+## make bench                 measure GET_PA and all that it competes with; build/bench/bench.md
+bench: tree
+	@scripts/bench
+
 ## make shell [SCENARIO=name] a shell in the guest of a scenario (noiommu), its devices bound to vfio-pci
 shell: tree
 	@scripts/shell
@@ -39,4 +43,4 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: run test shell tree patches check clean distclean help
+.PHONY: run test bench shell tree patches check clean distclean help
