@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export LINUX INPUT SCENARIO
+export LINUX INPUT SCENARIO MUTANT
 
 ## make run [INPUT=file]      write a file through noiommu-vfio0 to an emulated NVMe disk, and read it back
 run: tree
@@ -17,6 +17,14 @@ bench: tree
 ## make shell [SCENARIO=name] a shell in the guest of a scenario (noiommu), its devices bound to vfio-pci
 shell: tree
 	@scripts/shell
+
+## make mutants [MUTANT=name] apply wrong changes to the series (mutants/), one by one: do the tests notice?
+mutants: tree
+	@scripts/mutants
+
+## make compare               the base's own selftests and KUnit tests, without the series and with it
+compare: tree
+	@scripts/compare
 
 ## make tree [LINUX=source]   build/linux: the pristine kernel as a commit, then the patches
 tree:
@@ -43,4 +51,4 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: run test bench shell tree patches check clean distclean help
+.PHONY: run test shell bench mutants compare tree patches check clean distclean help

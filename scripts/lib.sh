@@ -56,3 +56,23 @@ kgit() {
 child() {
 	setpriv --pdeathsig TERM "$@"
 }
+
+# own_tree NAME COMMIT: from here on the tree is one of its own, at this commit of build/linux, and
+# all that is built of it is in build/NAME, too.
+own_tree() {
+	local repository=$tree commit
+	commit=$(kgit rev-parse "$2")
+	export BUILD=$build/$1
+	build=$BUILD tree=$BUILD/linux
+	if [ ! -e "$tree" ]; then
+		bare_git -C "$repository" worktree prune
+		bare_git -C "$repository" worktree add -q --detach "$tree" "$commit"
+	fi
+	kgit checkout -q --detach --force "$commit"
+	restore_tree
+}
+
+restore_tree() {
+	kgit reset -q --hard
+	kgit clean -qfdx
+}
