@@ -52,7 +52,8 @@ kgit() {
 	bare_git -C "$tree" "$@"
 }
 
-# A child that does not outlive this script, however that ends.
+# A child that does not outlive this script, however that ends. Not for the background, where a
+# function is a subshell, which would be the parent: there, call setpriv itself.
 child() {
 	setpriv --pdeathsig TERM "$@"
 }
