@@ -50,7 +50,7 @@ need_settled_tree() {
 	if [ -d "$tree/.git/rebase-apply" ] || [ -d "$tree/.git/rebase-merge" ]; then
 		die "a git am or rebase is under way in build/linux" "finish it, or abort it, there"
 	fi
-	state=$(kgit status --porcelain | head -n 10)
+	state=$(kgit status --porcelain | sed 11,\$d)
 	[ -z "$state" ] || die "build/linux has edits that are not committed:" "${state//$'\n'/$'\n       '}" \
 		"keep them: commit them there, then: make patches" \
 		"drop them: git -C build/linux reset --hard && git -C build/linux clean -fd"
