@@ -127,8 +127,10 @@ static void show_rights(void)
 		item("ok", "RLIMIT_MEMLOCK", "unlimited");
 	else
 		item(ipc_lock || limit.rlim_cur >= 8 << 20 ? "ok" : "missing",
-		     "RLIMIT_MEMLOCK", "%llu bytes of mapped memory",
-		     (unsigned long long)limit.rlim_cur);
+		     "RLIMIT_MEMLOCK", "%llu bytes of mapped memory%s",
+		     (unsigned long long)limit.rlim_cur,
+		     ipc_lock || limit.rlim_cur >= 8 << 20 ?
+		     "" : ": 8 MiB are needed, ulimit -l 8192 or CAP_IPC_LOCK");
 }
 
 static void show_device(const char *bdf)

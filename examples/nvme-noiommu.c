@@ -423,10 +423,14 @@ static int transfer_to_disk(struct job *job, const struct options *opt)
 	if (finish_writing(job))
 		return fail("%s", job->iommu.error);
 
-	if (job->total == UNKNOWN && !ended &&
-	    read_input(opt->fd, &next, 1) != 0)
-		return fail("the disk is full after %llu bytes and the input has more",
-			    (unsigned long long)job->done);
+	if (job->total == UNKNOWN && !ended) {
+		length = read_input(opt->fd, &next, 1);
+		if (length < 0)
+			return fail_transfer("read", opt->file);
+		if (length)
+			return fail("the disk is full after %llu bytes and the input has more",
+				    (unsigned long long)job->done);
+	}
 	if (job->total != UNKNOWN && job->done < job->total)
 		return fail("the input ended after %llu of %llu bytes",
 			    (unsigned long long)job->done,
