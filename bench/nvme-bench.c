@@ -188,26 +188,24 @@ static void measure(const struct driver *driver, uint64_t duration)
 {
 	static const unsigned int depths[] = { 1, MAX_DEPTH };
 	static const size_t sizes[] = { 4096, MAX_SIZE };
-	struct samples *samples;
+	static struct samples samples;
 	unsigned int write, s, d;
 	char name[64];
 
-	samples = malloc(sizeof(*samples));
 	for (s = 0; s < ARRAY_SIZE(sizes); s++) {
 		for (d = 0; d < ARRAY_SIZE(depths); d++) {
 			for (write = 0; write < 2; write++) {
-				samples->num = 0;
-				add_sample(samples,
+				samples.num = 0;
+				add_sample(&samples,
 					   run(driver, write, sizes[s],
 					       depths[d], duration));
 				snprintf(name, sizeof(name), "nvme_%s_%s_qd%u",
 					 driver->name, write ? "write" : "read",
 					 depths[d]);
-				print_samples(name, "4k", sizes[s], 1, samples);
+				print_samples(name, "4k", sizes[s], 1, &samples);
 			}
 		}
 	}
-	free(samples);
 }
 
 static void fill(const struct driver *driver)

@@ -24,7 +24,7 @@ set boxwidth 0.9
 plot "lookup.dat" using 2:3:4:xtic(1) title "GET\\_PA, a call per extent", \
      "" using 5:6:7 title "GET\\_PA, array form", \
      "" using 8:9:10 title "iova\\_to\\_phys for each page", \
-     "" using 11:12:13 title "pagemap, one read", \
+     "" using 11:12:13 title "pagemap, in bulk", \
      "" using 14:15:16 title "pagemap, a pread per page"
 
 set title "GET\\_PA: time per extent by size (medians)"
