@@ -10,6 +10,8 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/noiommu-cdev
 # shellcheck source=../kernel/pin
 . "$root/kernel/pin"
 
+export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=4G
+
 say() {
 	printf '%s\n' "$*" >&2
 }
