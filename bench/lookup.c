@@ -30,7 +30,8 @@ static int pagemap;
 static unsigned long tables_before;	/* without those of the IOAS */
 static uint64_t *reference;		/* pagemap entries of the pages */
 static uint64_t *entries;		/* the answer, as pagemap gives it */
-static struct iommu_noiommu_extent *extents;	/* or as GET_PA does */
+static struct iommu_noiommu_extent *extents_room;
+static struct iommu_noiommu_extent *extents;	/* or as GET_PA does, somewhere in there */
 static size_t num_extents;
 static size_t done;			/* bytes of the answer that are there */
 static size_t passes;			/* how often all of it was */
@@ -268,6 +269,11 @@ static void show_layout(void)
 		     mem.kind, pages, num_extents);
 }
 
+/*
+ * The TLB that QEMU emulates is direct-mapped: an array in the wrong page evicts
+ * the kernel's buffer from it with each word that is copied, and costs several
+ * times as much. So each repetition has its array in another page.
+ */
 static void measure_all(unsigned int repetitions)
 {
 	static struct samples samples[ARRAY_SIZE(methods)];
@@ -279,6 +285,7 @@ static void measure_all(unsigned int repetitions)
 	show_layout();
 	/* Side by side: what disturbs the machine for a while disturbs them all */
 	for (r = 0; r < repetitions; r++) {
+		extents = extents_room + r * PAGE / sizeof(*extents);
 		for (i = 0; i < ARRAY_SIZE(methods); i++) {
 			per_item = measure(&methods[i]);
 			items[i] = num_items(&methods[i]);
@@ -295,6 +302,7 @@ static void measure_all(unsigned int repetitions)
 
 int main(int argc, char **argv)
 {
+	unsigned int repetitions;
 	size_t min, max;
 
 	if (argc != 6)
@@ -303,15 +311,17 @@ int main(int argc, char **argv)
 	open_device(argv[1]);
 	min = strtoul(argv[3], NULL, 0) * MIB;
 	max = strtoul(argv[4], NULL, 0) * MIB;
+	repetitions = strtoul(argv[5], NULL, 0);
 	pagemap = open("/proc/self/pagemap", O_RDONLY);
 	reference = malloc(max / PAGE * sizeof(*reference));
 	entries = malloc(max / PAGE * sizeof(*entries));
-	extents = malloc(max / PAGE * sizeof(*extents));
+	extents_room = malloc(max / PAGE * sizeof(*extents) + repetitions * PAGE);
+	extents = extents_room;
 	if (pagemap < 0 || !reference || !entries || !extents)
 		fail("cannot open pagemap, or no memory");
 
 	mem = alloc_memory(argv[2], max);
 	for (bytes = min; bytes <= max; bytes *= 4)
-		measure_all(strtoul(argv[5], NULL, 0));
+		measure_all(repetitions);
 	return 0;
 }
