@@ -500,11 +500,46 @@ int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
 	return ret;
 }
 
+/*
+ * Take one completion of an I/O command, if there is one.
+ * Returns how many it took, or -EIO, without a text, if nobody waits for it.
+ */
+static int reap(struct nvme *nvme, uint16_t *cid)
+{
+	uint16_t status;
+
+	if (!queue_poll(&nvme->io, cid, &status))
+		return 0;
+	if (*cid >= NVME_MAX_DEPTH || !nvme->slots[*cid].busy)
+		return -EIO;
+	nvme->slots[*cid].busy = false;
+	nvme->slots[*cid].status = status;
+	return 1;
+}
+
+/* A shutdown is for a controller that has completed its commands */
+static void drain(struct nvme *nvme)
+{
+	unsigned int slot;
+	uint16_t cid;
+	int ret;
+
+	for (slot = 0; slot < NVME_MAX_DEPTH; slot++) {
+		while (nvme->slots[slot].busy && !nvme->dead) {
+			ret = reap(nvme, &cid);
+			if (ret < 0 ||
+			    (!ret && now_ms() > nvme->slots[slot].deadline))
+				nvme->dead = true;
+		}
+	}
+}
+
 void nvme_close(struct nvme *nvme)
 {
 	struct noiommu_mem dma = nvme->dma;
 	uint32_t cc;
 
+	drain(nvme);
 	if (nvme->regs && !nvme->dead) {
 		cc = read32(nvme, REG_CC);
 		if (cc & CC_ENABLE) {
@@ -558,15 +593,14 @@ int nvme_wait(struct nvme *nvme, unsigned int slot)
 {
 	struct nvme_slot *waiting = &nvme->slots[slot];
 	uint16_t cid, status;
+	int ret;
 
 	while (waiting->busy) {
-		if (queue_poll(&nvme->io, &cid, &status)) {
-			if (cid >= NVME_MAX_DEPTH || !nvme->slots[cid].busy)
-				return unknown_completion(nvme, cid);
-			nvme->slots[cid].busy = false;
-			nvme->slots[cid].status = status;
+		ret = reap(nvme, &cid);
+		if (ret < 0)
+			return unknown_completion(nvme, cid);
+		if (ret)
 			continue;
-		}
 		if (*nvme->cancel)
 			return noiommu_error(nvme->iommu, EINTR, "interrupted");
 		if (now_ms() > waiting->deadline)

@@ -118,6 +118,7 @@ int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
  * nvme_close() - Shut the controller down
  * @nvme: Controller in any state, also in the middle of commands
  *
+ * Waits for the commands that are under way, each at most until its timeout.
  * When this returns the device does no DMA, so that memory may be unmapped.
  * Leaves the error text as it is.
  */
