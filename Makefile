@@ -1,54 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export LINUX INPUT SCENARIO MUTANT
+export BASE LINUX SOURCES INPUT SUITE SET MUTANT SINCE DISCARD
 
+## Every target takes BASE=7.1 (default) or BASE=7.3, the Linux release: see series/
+##
 ## make run [INPUT=file]      write a file through noiommu-vfio0 to an emulated NVMe disk, and read it back
 run: tree
-	@scripts/run
+	@lab/run
 
-## make test [SCENARIO=name]  boot the scenarios (scenarios/*), and count what their programs say
+## make test [SUITE=name]     run the suites of the set "default" in lab/sets, or those named
 test: tree
-	@scripts/test
+	@lab/test
 
-## make bench                 measure GET_PA and all that it competes with; build/bench/bench.md
-bench: tree
-	@scripts/bench
+## make test-all              run all suites except mutants and benchmarks
+test-all: tree
+	@SET=all lab/test
 
-## make shell [SCENARIO=name] a shell in the guest of a scenario (noiommu), its devices bound to vfio-pci
+## make shell [SUITE=name]    a shell in the guest of a suite (noiommu), its devices bound to vfio-pci
 shell: tree
-	@scripts/shell
+	@lab/shell
 
-## make mutants [MUTANT=name] apply wrong changes to the series (mutants/), one by one: do the tests notice?
-mutants: tree
-	@scripts/mutants
-
-## make compare               the base's own selftests and KUnit tests, without the series and with it
-compare: tree
-	@scripts/compare
-
-## make tree [LINUX=source]   build/linux: the pristine kernel as a commit, then the patches
+## make tree [LINUX=source]   build/linux-BASE: the pristine kernel as a commit, then a branch per topic
 tree:
-	@scripts/setup
-	@scripts/make-tree
+	@lab/setup
+	@lab/tree
 
-## make patches               patches/ written anew from the commits in build/linux
+## make patches               write series/linux-BASE from the branches in build/linux-BASE
 patches:
-	@scripts/make-patches
+	@lab/patches
 
-## make check                 fast checks of the series, the scripts and the README
-check: tree
-	@scripts/check
+## make range-diff SINCE=tag  what has changed in the series since a commit of this repository
+range-diff: tree
+	@lab/range-diff
 
-## make clean                 remove what was built; build/linux stays
+## make bench                 measure GET_PA and its alternatives; build/BASE/bench/bench.md
+bench: tree
+	@bench/run
+
+## make clean                 remove what was built; the kernel trees and the cache stay
 clean:
-	@scripts/clean
+	@lab/clean
 
 ## make distclean             remove build/ and the cache
 distclean:
-	@scripts/clean all
+	@lab/clean all
 
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## \{0,1\}//p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: run test shell bench mutants compare tree patches check clean distclean help
+.PHONY: run test test-all shell tree patches range-diff bench clean distclean help

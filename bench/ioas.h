@@ -8,7 +8,7 @@
 
 #include <linux/iommufd.h>
 
-#include "../examples/noiommu.h"
+#include "noiommu.h"
 
 /* The IOAS and its noiommu device; open until the program ends */
 extern struct noiommu iommu;

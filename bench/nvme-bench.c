@@ -21,7 +21,7 @@
 #include <linux/fs.h>
 
 #include "guest.h"
-#include "../examples/nvme.h"
+#include "nvme.h"
 
 #define BLOCK		4096UL
 #define MAX_SIZE	(128UL << 10)

@@ -1,0 +1,87 @@
+# What the scripts of the host share. Sourced, after "set -euo pipefail".
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export BASE=${BASE:-7.1}
+series=$root/series/linux-$BASE
+tree=${TREE:-$root/build/linux-$BASE} # the kernel tree that is built
+out=${OUT:-$root/build/$BASE}         # what is built of it
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/noiommu-cdev
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# die WHAT_FAILED REMEDY...: every further argument is a line of its own
+die() {
+	say "error: $1"
+	shift
+	local line
+	for line; do say "       $line"; done
+	exit 1
+}
+
+[ -e "$series/pin" ] || die "there is no series for BASE=$BASE" \
+	"choose one of: $(cd "$root/series" && echo linux-* | sed 's/linux-//g')"
+# shellcheck source=../series/linux-7.1/pin
+. "$series/pin"
+
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMITTER_DATE
+export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=6G
+gcc="$(! command -v ccache >/dev/null || echo 'ccache ')gcc"
+
+# logged LOG WHAT COMMAND...: log the output, and print its end on failure. The command may be a
+# function: it runs in a subshell with errexit.
+logged() {
+	local log=$1 what=$2 status
+	shift 2
+	mkdir -p "$(dirname "$log")"
+	set +e
+	(set -e; "$@") >"$log" 2>&1
+	status=$?
+	set -e
+	[ $status != 0 ] || return 0
+	tail -n 15 "$log" >&2
+	die "$what failed" "log: $log"
+}
+
+# git without the user's configuration and identity: neither may change what it writes
+bare_git() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null \
+		GIT_COMMITTER_NAME=noiommu-cdev GIT_COMMITTER_EMAIL=noiommu-cdev@localhost git "$@"
+}
+
+kgit() {
+	bare_git -C "$tree" "$@"
+}
+
+# A child that does not outlive this script, however that ends. Not for the background, where a
+# function is a subshell, which would be the parent: there, call setpriv itself.
+child() {
+	setpriv --pdeathsig TERM "$@"
+}
+
+# own_tree NAME COMMIT: a clean checkout of its own at this commit in build/BASE/NAME/linux. "own"
+# runs a script on it, with what is built of it in build/BASE/NAME; "ogit" is its git.
+own_tree() {
+	own=$out/$1
+	if [ ! -e "$own/linux" ]; then
+		kgit worktree prune
+		kgit worktree add -q --detach "$own/linux" "$2"
+	fi
+	ogit checkout -q --detach --force "$(kgit rev-parse "$2")"
+	restore_own_tree
+}
+
+ogit() {
+	bare_git -C "$own/linux" "$@"
+}
+
+own() {
+	TREE=$own/linux OUT=$own child "$@"
+}
+
+restore_own_tree() {
+	ogit reset -q --hard
+	ogit clean -qfdx
+}

@@ -1,0 +1,56 @@
+# The words that describe a machine, see lab/machines/. Sourced; fills the arrays "qemu" and "slots".
+# shellcheck shell=bash
+#
+# A machine also sets cmdline (the kernel's command line), memory and nothing else. A device has a name,
+# which is a variable that holds its PCI address, and a place BUS:SLOT.FUNCTION, both in hexadecimal.
+
+qemu=()  # arguments
+slots=() # the PCI addresses of the devices under test, which the guest binds to vfio-pci
+disks=() # images in the guest's folder
+cmdline='' memory=1G
+
+place() {
+	local bus=bus${1%%:*}
+	[ "$bus" != bus00 ] || bus=pcie.0
+	echo "bus=$bus,addr=${1#*:}"
+}
+
+# device NAME PLACE DRIVER[,OPTION...]
+device() {
+	qemu+=(-device "$3,$(place "$2")")
+	slots+=("0000:$2")
+	printf -v "$1" %s "0000:$2"
+}
+
+# disk NAME PLACE [OPTION,...]: an NVMe disk of 64 MiB with the serial number lab-NAME
+disk() {
+	disks+=("$1")
+	qemu+=(-drive "if=none,id=$1,format=raw,file=$folder/$1.img")
+	device "$1" "$2" "nvme,drive=$1,serial=lab-$1${3:+,$3}"
+}
+
+# port BUS PLACE [OPTION,...]: a root port with this bus below it. The firmware numbers buses in the
+# order of the ports' places.
+port() {
+	qemu+=(-device "pcie-root-port,id=bus$1,chassis=$((16#$1)),slot=$((16#$1)),$(place "$2")${3:+,$3}")
+}
+
+# bypass BUS PLACE: a host bridge whose devices no IOMMU translates
+bypass() {
+	qemu+=(-device "pxb-pcie,id=bus$1,bus_nr=$((16#$1)),bypass_iommu=on,$(place "$2")")
+}
+
+# iommu [OPTION,...]: the rest of the machine is behind an Intel IOMMU
+iommu() {
+	qemu+=(-machine kernel-irqchip=split -device "intel-iommu${1:+,$1}")
+	cmdline+=' intel_iommu=on'
+}
+
+# use_machine NAME: its disks' images are made in $folder
+use_machine() {
+	local disk
+	[ -e "$root/lab/machines/$1" ] || die "there is no machine '$1'" "see lab/machines/"
+	# shellcheck source=/dev/null
+	. "$root/lab/machines/$1"
+	for disk in "${disks[@]}"; do truncate -s 64M "$folder/$disk.img"; done
+}

@@ -1,0 +1,96 @@
+# The series as commits, a branch per topic, and as files, a folder per topic, and whether one has
+# what the other lacks. Sourced.
+# shellcheck shell=bash
+
+# The topics' folders, in their order
+topics() {
+	find "$series" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort -V
+}
+
+# patch_files [TOPIC]: the patches, in their order
+patch_files() {
+	find "$series/${1:-}" -name '*.patch' | sort -V
+}
+
+# The topics' branches, in their order
+branches() {
+	kgit for-each-ref --format='%(refname:short)' 'refs/heads/[0-9]*-*' | sort -V
+}
+
+# The branch that is checked out: that of the last topic
+top_branch() {
+	local last
+	last=$(branches | tail -n 1)
+	echo "${last:-pristine}"
+}
+
+# Kept in the tree's .git: of which patches and which branches one was last made of the other
+patches_id() {
+	(cd "$series" && find . -name '*.patch' | sort -V | xargs -r sha256sum) | sha256sum
+}
+
+branches_id() {
+	kgit for-each-ref 'refs/heads/[0-9]*-*' | sha256sum
+}
+
+record() {
+	patches_id >"$tree/.git/patches-id"
+	branches_id >"$tree/.git/branches-id"
+}
+
+patches_changed() {
+	[ "$(patches_id)" != "$(cat "$tree/.git/patches-id")" ]
+}
+
+branches_changed() {
+	[ "$(branches_id)" != "$(cat "$tree/.git/branches-id")" ]
+}
+
+# export_series DIR: git format-patch of each topic, the same bytes on every machine
+export_series() {
+	local branch below=base
+	for branch in $(branches); do
+		kgit format-patch --quiet --zero-commit --no-signature --abbrev=12 \
+			--filename-max-length=120 -o "$1/$branch" "$below..$branch"
+		below=$branch
+	done
+}
+
+same_files() {
+	diff -rq --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
+}
+
+# Nothing in the kernel tree may be half done.
+need_settled_tree() {
+	local state branch below=base name=${tree#"$root/"}
+	if [ -d "$tree/.git/rebase-apply" ] || [ -d "$tree/.git/rebase-merge" ]; then
+		die "a git am or rebase is under way in $name" "finish it, or abort it, there"
+	fi
+	state=$(kgit status --porcelain | sed 11,\$d)
+	[ -z "$state" ] || die "$name has edits that are not committed:" "${state//$'\n'/$'\n       '}" \
+		"keep them: commit them there, then: make patches" \
+		"drop them: git -C $name reset --hard && git -C $name clean -fd"
+	[ "$(kgit symbolic-ref -q --short HEAD)" = "$(top_branch)" ] ||
+		die "$name is not on the branch of the last topic" "git -C $name checkout $(top_branch)"
+	for branch in $(branches); do
+		kgit merge-base --is-ancestor "$below" "$branch" ||
+			die "the branch $branch in $name does not start at $below" \
+				"rebase with --update-refs, which moves the topics' branches along"
+		[ -z "$(kgit rev-list --merges "$below..$branch")" ] ||
+			die "there is a merge in $name; patches can only hold a straight line of commits" \
+				"git -C $name rebase --update-refs base"
+		below=$branch
+	done
+}
+
+refuse_to_lose_commits() {
+	local exported
+	branches_changed || return 0
+	exported=$(mktemp -d "$out/export.XXXXXX")
+	trap 'rm -rf "$exported"' EXIT
+	export_series "$exported"
+	same_files "$exported" ||
+		die "${tree#"$root/"} has commits that ${series#"$root/"} does not have:" \
+			"keep them: make patches" "drop them: make tree DISCARD=1"
+	record
+}
