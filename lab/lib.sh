@@ -85,3 +85,12 @@ restore_own_tree() {
 	ogit reset -q --hard
 	ogit clean -qfdx
 }
+
+# The mirror that serves this machine's own Debian release
+mirror() {
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	# shellcheck disable=SC2016
+	apt-get indextargets --format '$(SITE) $(CODENAME) $(CREATED_BY)' |
+		awk -v release="$VERSION_CODENAME" '$2 == release && $3 == "Packages" { print $1; exit }'
+}
