@@ -8,8 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <linux/mman.h>
+#include <linux/memfd.h>
 
 #include "guest.h"
 
@@ -113,8 +114,9 @@ static size_t thp_kb(const void *addr)
 
 struct memory alloc_memory(const char *kind, size_t length)
 {
-	struct memory mem = { .kind = kind, .length = length };
+	struct memory mem = { .kind = kind, .length = length, .fd = -1 };
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS, advice = 0;
+	unsigned int huge = 0;
 	size_t reserve = length;
 
 	if (!strcmp(kind, "4k")) {
@@ -126,15 +128,21 @@ struct memory alloc_memory(const char *kind, size_t length)
 		advice = MADV_HUGEPAGE;
 	} else if (!strcmp(kind, "2m")) {
 		mem.page = 2 * MIB;
-		flags |= MAP_HUGETLB | MAP_HUGE_2MB;
+		huge = MFD_HUGETLB | MFD_HUGE_2MB;
 	} else if (!strcmp(kind, "1g")) {
 		mem.page = GIB;
-		flags |= MAP_HUGETLB | MAP_HUGE_1GB;
+		huge = MFD_HUGETLB | MFD_HUGE_1GB;
 	} else {
 		fail("unknown kind of memory '%s'", kind);
 	}
 
-	mem.addr = mmap(NULL, reserve, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if (huge) {
+		mem.fd = memfd_create("bench", huge);
+		if (mem.fd < 0 || ftruncate(mem.fd, length))
+			fail("memfd of kind %s: %s", kind, strerror(errno));
+		flags = MAP_SHARED;
+	}
+	mem.addr = mmap(NULL, reserve, PROT_READ | PROT_WRITE, flags, mem.fd, 0);
 	if (mem.addr == MAP_FAILED)
 		fail("cannot allocate %zu MiB of kind %s: %s", reserve / MIB,
 		     kind, strerror(errno));

@@ -23,6 +23,7 @@ struct memory {
 	char *addr;
 	size_t length;
 	size_t page;		/* size of the pages it should be in */
+	int fd;			/* of the memfd, for hugetlb; or -1 */
 };
 
 /* Times of one measure, one for each repetition */

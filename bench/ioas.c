@@ -31,6 +31,23 @@ void ioas_map(const void *addr, size_t length, uint64_t iova)
 		fail("IOMMU_IOAS_MAP of %zu bytes: %s", length, strerror(errno));
 }
 
+void ioas_map_file(int fd, size_t length, uint64_t iova)
+{
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = iommu.ioas_id,
+		.fd = fd,
+		.length = length,
+		.iova = iova,
+	};
+
+	if (ioctl(iommu.fd, IOMMU_IOAS_MAP_FILE, &map))
+		fail("IOMMU_IOAS_MAP_FILE of %zu bytes: %s", length,
+		     strerror(errno));
+}
+
 void ioas_unmap(uint64_t iova, size_t length)
 {
 	struct iommu_ioas_unmap unmap = {

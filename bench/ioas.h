@@ -17,6 +17,7 @@ extern struct noiommu_device device;
 void open_device(const char *bdf);
 
 void ioas_map(const void *addr, size_t length, uint64_t iova);
+void ioas_map_file(int fd, size_t length, uint64_t iova);
 void ioas_unmap(uint64_t iova, size_t length);
 
 /* One extent from @iova on; @cmd is GET_PA or the naive loop of the bench kernel */

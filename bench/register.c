@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * register NOIOMMU-DEVICE VFIO-DEVICE KIND MIB REPETITIONS: what it takes to make
- * memory usable for DMA, and to give it back: by iommufd with GET_PA, by mlock()
- * with pagemap, and by VFIO's container (type1) for a device behind an IOMMU.
+ * memory usable for DMA, and to give it back: by iommufd with GET_PA, from an
+ * address and from a file, by mlock() with pagemap, and by VFIO's container
+ * (type1) for a device behind an IOMMU.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -52,6 +53,11 @@ static void open_container(const char *bdf)
 static void iommufd_map(void)
 {
 	ioas_map(mem.addr, mem.length, (uintptr_t)mem.addr);
+}
+
+static void iommufd_map_file(void)
+{
+	ioas_map_file(mem.fd, mem.length, (uintptr_t)mem.addr);
 }
 
 static void iommufd_array(void)
@@ -141,6 +147,8 @@ static const struct step {
 	{ "munlock", unlock },
 	{ "type1_map", type1_map },
 	{ "type1_unmap", type1_unmap },
+	{ "map_file", iommufd_map_file },	/* the last two: memory with a file */
+	{ "unmap_file", iommufd_unmap },
 };
 
 int main(int argc, char **argv)
@@ -148,13 +156,14 @@ int main(int argc, char **argv)
 	static struct samples samples[ARRAY_SIZE(steps)];
 	unsigned long repetitions, r;
 	uint64_t start;
-	size_t i;
+	size_t i, num;
 
 	if (argc != 6)
 		fail("usage: register NOIOMMU-DEVICE VFIO-DEVICE KIND MIB REPETITIONS");
 	open_device(argv[1]);
 	open_container(argv[2]);
 	mem = alloc_memory(argv[3], strtoul(argv[4], NULL, 0) * MIB);
+	num = ARRAY_SIZE(steps) - (mem.fd < 0 ? 2 : 0);
 	repetitions = strtoul(argv[5], NULL, 0);
 
 	/* Faulted in, as only the calls are to be measured */
@@ -167,13 +176,13 @@ int main(int argc, char **argv)
 	memset(entries, 1, mem.length / PAGE * sizeof(*entries));
 
 	for (r = 0; r < repetitions; r++) {
-		for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		for (i = 0; i < num; i++) {
 			start = now_ns();
 			steps[i].run();
 			add_sample(&samples[i], now_ns() - start);
 		}
 	}
-	for (i = 0; i < ARRAY_SIZE(steps); i++)
+	for (i = 0; i < num; i++)
 		print_samples(steps[i].name, mem.kind, mem.length, 1,
 			      &samples[i]);
 	return 0;
