@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Time, samples and memory; guest.h says how to use it. */
+/* Time, samples and memory, see guest.h */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
@@ -68,7 +68,7 @@ void print_samples(const char *measure, const char *kind, size_t bytes,
 	fflush(stdout);
 }
 
-/* Fault the pages in, each once, in random order */
+/* Fault the pages in, in random order */
 static void touch(const struct memory *mem)
 {
 	size_t i, j, num = mem->length / mem->page;
@@ -89,7 +89,7 @@ static void touch(const struct memory *mem)
 	free(order);
 }
 
-/* Of the memory that holds @addr, so many kB are transparent huge pages */
+/* kB of transparent huge pages in the VMA of @addr */
 static size_t thp_kb(const void *addr)
 {
 	unsigned long start, end;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the guest's benchmarks share: time, samples, and memory of each kind.
+ * Shared by the benchmarks in the guest: time, samples, and kinds of memory.
  *
- * Every result is a line of JSON on standard output. Anything that fails or is
- * wrong ends the program with a line on standard error and exit status 1.
+ * Every result is a line of JSON on standard output. A failure or a wrong result
+ * ends the program with a line on standard error and exit status 1.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -22,11 +22,11 @@ struct memory {
 	const char *kind;	/* 4k, thp, 2m, 1g */
 	char *addr;
 	size_t length;
-	size_t page;		/* size of the pages it should be in */
-	int fd;			/* of the memfd, for hugetlb; or -1 */
+	size_t page;		/* expected page size */
+	int fd;			/* of the memfd, for hugetlb; else -1 */
 };
 
-/* Times of one measure, one for each repetition */
+/* Times of one measure, one per repetition */
 struct samples {
 	unsigned int num;
 	double ns[2000];
@@ -39,7 +39,7 @@ uint64_t random_below(uint64_t limit);
 
 void add_sample(struct samples *samples, double ns);
 
-/* @count: operations in a sample, those that a time per operation is about */
+/* @count: operations per sample */
 void print_samples(const char *measure, const char *kind, size_t bytes,
 		   uint64_t count, const struct samples *samples);
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * held-up DEVICE SECONDS: how long do a map and an unmap of one page take while
- * another thread keeps the same IOAS busy?
+ * held-up DEVICE SECONDS: measure a map and an unmap of one page while another
+ * thread keeps the same IOAS busy.
  *
- * What it is busy with is 1 GiB that is physically contiguous, but mapped one
- * page off its alignment, so that only entries of 4 KiB fit: 262,144 of them.
+ * The other thread uses 1 GiB that is physically contiguous, but mapped one page
+ * off its alignment. Only entries of 4 KiB fit, 262,144 of them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -54,7 +54,7 @@ static void map_unmap(void)
 	ioas_unmap(other_iova, mem.length);
 }
 
-/* A second HWPT is filled with what the IOAS has, as by the attach of a device */
+/* Fill a second HWPT with the mappings of the IOAS, as attaching a device does */
 static void hwpt_alloc(void)
 {
 	struct iommu_hwpt_alloc alloc = {

@@ -101,11 +101,11 @@ size_t get_extents(uint64_t iova, size_t length,
 
 uint64_t count_entries(uint64_t iova, size_t length, uint64_t *sizes)
 {
-	struct iommu_noiommu_extent answer;
+	struct iommu_noiommu_extent result;
 
-	get_extent(IOMMU_IOAS_NOIOMMU_BENCH_ENTRIES, iova, length, &answer);
-	*sizes = answer.phys;
-	return answer.length;
+	get_extent(IOMMU_IOAS_NOIOMMU_BENCH_ENTRIES, iova, length, &result);
+	*sizes = result.phys;
+	return result.length;
 }
 
 void empty_ioctl(void)

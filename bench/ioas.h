@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The ioctls that are measured, for one IOAS; each failure ends the program. */
+/* The measured ioctls, for one IOAS; any failure ends the program */
 #ifndef IOAS_H
 #define IOAS_H
 
@@ -24,7 +24,7 @@ void ioas_unmap(uint64_t iova, size_t length);
 void get_extent(unsigned long cmd, uint64_t iova, size_t length,
 		struct iommu_noiommu_extent *extent);
 
-/* Returns the number of extents and adds up their length in @done */
+/* Return the number of extents and add their length to @done */
 size_t get_extents(uint64_t iova, size_t length,
 		   struct iommu_noiommu_extent *extents, size_t max,
 		   size_t *done);
@@ -32,7 +32,7 @@ size_t get_extents(uint64_t iova, size_t length,
 /* Number of page table entries, and a bitmap of their sizes */
 uint64_t count_entries(uint64_t iova, size_t length, uint64_t *sizes);
 
-/* An ioctl that looks the IOAS up and answers, and does nothing else */
+/* An ioctl that only looks up the IOAS */
 void empty_ioctl(void);
 
 #endif /* IOAS_H */

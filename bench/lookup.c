@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lookup DEVICE KIND MIN-MIB MAX-MIB REPETITIONS: how long does it take to learn
- * all physical addresses of memory, in each way that there is?
+ * lookup DEVICE KIND MIN-MIB MAX-MIB REPETITIONS: measure each method to read all
+ * physical addresses of memory.
  *
- * Each answer of each method is compared with /proc/self/pagemap.
+ * Each result of each method is compared with /proc/self/pagemap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,21 +20,21 @@
 #define PAGE		4096UL
 #define PFN(entry)	((entry) & ((1ULL << 55) - 1))
 #define PRESENT		(1ULL << 63)
-#define BULK_PAGES	4096UL		/* of one read; as many as the array form tells */
+#define BULK_PAGES	4096UL		/* per read; the same as the array form */
 #define PIECE_NS	200000
 #define MIN_PIECES	5
 
 static struct memory mem;
-static size_t bytes;			/* of mem, that are looked up */
+static size_t bytes;			/* of mem to look up */
 static int pagemap;
 static unsigned long tables_before;	/* without those of the IOAS */
 static uint64_t *reference;		/* pagemap entries of the pages */
-static uint64_t *entries;		/* the answer, as pagemap gives it */
+static uint64_t *entries;		/* result in the format of pagemap */
 static struct iommu_noiommu_extent *extents_room;
-static struct iommu_noiommu_extent *extents;	/* or as GET_PA does, somewhere in there */
+static struct iommu_noiommu_extent *extents;	/* or of GET_PA, within extents_room */
 static size_t num_extents;
-static size_t done;			/* bytes of the answer that are there */
-static size_t passes;			/* how often all of it was */
+static size_t done;			/* bytes of the result so far */
+static size_t passes;			/* complete results so far */
 
 static size_t one_extent(unsigned long cmd)
 {
@@ -91,7 +91,7 @@ static size_t pagemap_pread(void)
 	return pagemap_pages(1);
 }
 
-/* As DPDK does it, once for each huge page */
+/* As in DPDK, once per huge page */
 static size_t pagemap_open(void)
 {
 	size_t page = done / PAGE;
@@ -121,7 +121,7 @@ static size_t syscall_only(void)
 	return 1;
 }
 
-/* A call goes on with the answer at @done, and returns how many items it added */
+/* A call continues at @done, and returns the number of items it added */
 static const struct method {
 	const char *name;
 	size_t (*call)(void);
@@ -137,7 +137,7 @@ static const struct method {
 	{ "pagemap_open", pagemap_open, HUGE_PAGES },	/* the last: not for 4 KiB */
 };
 
-/* As many extents as there must be, each as long as it can be, at the right address */
+/* Check that the extents have the expected number, maximum length and addresses */
 static void check_extents(const char *name)
 {
 	size_t i, page = 0, end;
@@ -186,7 +186,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Time per item of some calls; where the answer is complete it begins anew */
+/* Time per item of several calls; start again after a complete result */
 static double time_calls(const struct method *method, unsigned long calls,
 			 uint64_t *elapsed)
 {
@@ -205,9 +205,8 @@ static double time_calls(const struct method *method, unsigned long calls,
 }
 
 /*
- * Time per item of one whole answer: the median of the pieces that it is made
- * of. They are short, as other processes of the host interrupt the guest for
- * milliseconds at a time.
+ * Time per item of a complete result: the median of its pieces. They are short
+ * because other processes of the host interrupt the guest for milliseconds.
  */
 static double measure(const struct method *method)
 {
@@ -253,7 +252,7 @@ static void read_reference(void)
 	read_pagemap(reference, 0, bytes / PAGE);
 	for (i = 0; i < bytes / PAGE; i++) {
 		if (!(reference[i] & PRESENT) || !PFN(reference[i]))
-			fail("pagemap does not tell the address of page %zu", i);
+			fail("no address of page %zu in pagemap", i);
 	}
 }
 
@@ -276,10 +275,10 @@ static unsigned long table_pages(void)
 			return pages;
 		}
 	}
-	fail("there is no nr_iommu_pages in /proc/vmstat");
+	fail("no nr_iommu_pages in /proc/vmstat");
 }
 
-/* Is it what it says? Scattered means that nearly no page continues the one before. */
+/* Check the kind of memory. If scattered, almost no page continues the previous one. */
 static void show_layout(void)
 {
 	uint64_t sizes, num_entries;
@@ -300,8 +299,8 @@ static void show_layout(void)
 
 /*
  * The TLB that QEMU emulates is direct-mapped: an array in the wrong page evicts
- * the kernel's buffer from it with each word that is copied, and costs several
- * times as much. So each repetition has its array in another page.
+ * the kernel's buffer with each copied word, which multiplies the time. Use
+ * another page for the array in each repetition.
  */
 static void measure_all(unsigned int repetitions)
 {
@@ -313,7 +312,7 @@ static void measure_all(unsigned int repetitions)
 	read_reference();
 	ioas_map(mem.addr, bytes, (uintptr_t)mem.addr);
 	show_layout();
-	/* Side by side: what disturbs the machine for a while disturbs them all */
+	/* Interleaved, so that other load on the host affects all methods */
 	for (r = 0; r < repetitions; r++) {
 		extents = extents_room + r * PAGE / sizeof(*extents);
 		for (i = 0; i < num; i++) {

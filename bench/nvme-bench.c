@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvme-bench fill|user|kernel DISK SECONDS: reads and writes at random places,
- * by the driver in examples/ (DISK is a PCI address), or by the kernel's with
+ * nvme-bench fill|user|kernel DISK SECONDS: read and write at random offsets with
+ * the driver in examples/ (DISK is a PCI address), or with the kernel's and
  * O_DIRECT (DISK is a block device).
  *
- * Each block of 4 KiB has its number in it: what is read is checked.
+ * Each block of 4 KiB contains its number, which is checked after a read.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -54,7 +54,7 @@ static void check_blocks(const char *buf, uint64_t offset, size_t size)
 	}
 }
 
-/* A driver starts a command in a slot, and ends some command, telling its slot */
+/* submit() starts a command in a slot, wait() returns the slot of a completed one */
 struct driver {
 	const char *name;
 	void (*open)(const char *disk);
@@ -153,7 +153,7 @@ static const struct driver drivers[] = {
 	{ "kernel", kernel_open, kernel_submit, kernel_wait, kernel_close },
 };
 
-/* Returns the time per command */
+/* Return the time per command */
 static double run(const struct driver *driver, bool write, size_t size,
 		  unsigned int depth, uint64_t duration)
 {

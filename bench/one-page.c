@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * one-page DEVICE REPETITIONS: a loop of single GET_PA calls on one page of 4 KiB, on this kernel or any
- * other that has the ioctl. Each answer is compared with /proc/self/pagemap.
+ * one-page DEVICE REPETITIONS: measure a loop of single GET_PA calls on one page of 4 KiB, on any kernel
+ * with the ioctl. Each result is compared with /proc/self/pagemap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +17,7 @@
 #define PAGE	4096UL
 #define CALLS	20000UL
 
-/* Only the fields that every kernel with the ioctl has */
+/* Only the fields that all kernels with the ioctl support */
 static uint64_t get_pa(uint64_t iova)
 {
 	struct iommu_ioas_noiommu_get_pa get = {

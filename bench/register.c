@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * register NOIOMMU-DEVICE VFIO-DEVICE KIND MIB REPETITIONS: what it takes to make
- * memory usable for DMA, and to give it back: by iommufd with GET_PA, from an
- * address and from a file, by mlock() with pagemap, and by VFIO's container
- * (type1) for a device behind an IOMMU.
+ * register NOIOMMU-DEVICE VFIO-DEVICE KIND MIB REPETITIONS: measure preparing
+ * memory for DMA and releasing it: by iommufd with GET_PA (from an address and
+ * from a file), by mlock() with pagemap, and by the VFIO container (type1) for a
+ * device behind an IOMMU.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -133,7 +133,7 @@ static void type1_unmap(void)
 		fail("VFIO_IOMMU_UNMAP_DMA: %s", strerror(errno));
 }
 
-/* In the order in which they run */
+/* In execution order */
 static const struct step {
 	const char *name;
 	void (*run)(void);
@@ -147,7 +147,7 @@ static const struct step {
 	{ "munlock", unlock },
 	{ "type1_map", type1_map },
 	{ "type1_unmap", type1_unmap },
-	{ "map_file", iommufd_map_file },	/* the last two: memory with a file */
+	{ "map_file", iommufd_map_file },	/* the last two require a file */
 	{ "unmap_file", iommufd_unmap },
 };
 
@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 	num = ARRAY_SIZE(steps) - (mem.fd < 0 ? 2 : 0);
 	repetitions = strtoul(argv[5], NULL, 0);
 
-	/* Faulted in, as only the calls are to be measured */
+	/* Fault the memory in: only the calls are measured */
 	extents = calloc(mem.length / PAGE, sizeof(*extents));
 	entries = calloc(mem.length / PAGE, sizeof(*entries));
 	pagemap = open("/proc/self/pagemap", O_RDONLY);

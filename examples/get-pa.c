@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Print the physical addresses of 1 MiB that the PCI device argv[1] may use. */
+/* Print the physical addresses of 1 MiB, for DMA by the PCI device argv[1] */
 #include <stdio.h>
 #include <sys/mman.h>
 

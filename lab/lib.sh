@@ -1,18 +1,18 @@
-# What the scripts of the host share. Sourced, after "set -euo pipefail".
+# Shared by the scripts of the host. Sourced, after "set -euo pipefail".
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export BASE=${BASE:-7.1}
 series=$root/series/linux-$BASE
 tree=${TREE:-$root/build/linux-$BASE} # the kernel tree that is built
-out=${OUT:-$root/build/$BASE}         # what is built of it
+out=${OUT:-$root/build/$BASE}         # its build results
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/noiommu-cdev
 
 say() {
 	printf '%s\n' "$*" >&2
 }
 
-# die WHAT_FAILED REMEDY...: every further argument is a line of its own
+# die WHAT_FAILED REMEDY...: each further argument is a separate line
 die() {
 	say "error: $1"
 	shift
@@ -30,8 +30,8 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMITTER_DATE
 export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=6G
 gcc="$(! command -v ccache >/dev/null || echo 'ccache ')gcc"
 
-# logged LOG WHAT COMMAND...: log the output, and print its end on failure. The command may be a
-# function: it runs in a subshell with errexit.
+# logged LOG WHAT COMMAND...: log the output, print its end on failure. COMMAND may be a function; it
+# runs in a subshell with errexit.
 logged() {
 	local log=$1 what=$2 status
 	shift 2
@@ -45,7 +45,7 @@ logged() {
 	die "$what failed" "log: $log"
 }
 
-# git without the user's configuration and identity: neither may change what it writes
+# git without the user's configuration and identity, for reproducible output
 bare_git() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null \
 		GIT_COMMITTER_NAME=noiommu-cdev GIT_COMMITTER_EMAIL=noiommu-cdev@localhost git "$@"
@@ -55,14 +55,14 @@ kgit() {
 	bare_git -C "$tree" "$@"
 }
 
-# A child that does not outlive this script, however that ends. Not for the background, where a
-# function is a subshell, which would be the parent: there, call setpriv itself.
+# Run a child that is killed when this script ends. In the background call setpriv directly: a function
+# would run in a subshell, which would be the parent.
 child() {
 	setpriv --pdeathsig TERM "$@"
 }
 
-# own_tree NAME COMMIT: a clean checkout of its own at this commit in build/BASE/NAME/linux. "own"
-# runs a script on it, with what is built of it in build/BASE/NAME; "ogit" is its git.
+# own_tree NAME COMMIT: check COMMIT out, cleanly, to build/BASE/NAME/linux. "own" runs a script on it,
+# with build results in build/BASE/NAME; "ogit" is its git.
 own_tree() {
 	own=$out/$1
 	if [ ! -e "$own/linux" ]; then
@@ -86,7 +86,7 @@ restore_own_tree() {
 	ogit clean -qfdx
 }
 
-# The mirror that serves this machine's own Debian release
+# The mirror of this machine's Debian release
 mirror() {
 	# shellcheck source=/dev/null
 	. /etc/os-release

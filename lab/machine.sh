@@ -1,8 +1,8 @@
-# The words that describe a machine, see lab/machines/. Sourced; fills the arrays "qemu" and "slots".
+# The commands that describe a machine, see lab/machines/. Sourced; fills the arrays "qemu" and "slots".
 # shellcheck shell=bash
 #
-# A machine also sets cmdline (the kernel's command line), memory and nothing else. A device has a name,
-# which is a variable that holds its PCI address, and a place BUS:SLOT.FUNCTION, both in hexadecimal.
+# A machine also sets only cmdline (the kernel command line) and memory. The name of a device is a variable
+# that holds its PCI address. Its place is BUS:SLOT.FUNCTION, in hexadecimal.
 
 qemu=()  # arguments
 slots=() # the PCI addresses of the devices under test, which the guest binds to vfio-pci
@@ -29,24 +29,24 @@ disk() {
 	device "$1" "$2" "nvme,drive=$1,serial=lab-$1${3:+,$3}"
 }
 
-# port BUS PLACE [OPTION,...]: a root port with this bus below it. The firmware numbers buses in the
-# order of the ports' places.
+# port BUS PLACE [OPTION,...]: a root port with this bus below it. The firmware numbers buses by the
+# places of the ports.
 port() {
 	qemu+=(-device "pcie-root-port,id=bus$1,chassis=$((16#$1)),slot=$((16#$1)),$(place "$2")${3:+,$3}")
 }
 
-# bypass BUS PLACE: a host bridge whose devices no IOMMU translates
+# bypass BUS PLACE: a host bridge whose devices are not behind an IOMMU
 bypass() {
 	qemu+=(-device "pxb-pcie,id=bus$1,bus_nr=$((16#$1)),bypass_iommu=on,$(place "$2")")
 }
 
-# iommu [OPTION,...]: the rest of the machine is behind an Intel IOMMU
+# iommu [OPTION,...]: all other devices are behind an Intel IOMMU
 iommu() {
 	qemu+=(-machine kernel-irqchip=split -device "intel-iommu${1:+,$1}")
 	cmdline+=' intel_iommu=on'
 }
 
-# use_machine NAME: its disks' images are made in $folder
+# use_machine NAME: also creates the disk images, in $folder
 use_machine() {
 	local disk
 	[ -e "$root/lab/machines/$1" ] || die "there is no machine '$1'" "see lab/machines/"

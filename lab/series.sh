@@ -1,30 +1,30 @@
-# The series as commits, a branch per topic, and as files, a folder per topic, and whether one has
-# what the other lacks. Sourced.
+# The series as commits, a branch per topic, and as files, a folder per topic. Detects which of them has
+# changed. Sourced.
 # shellcheck shell=bash
 
-# The topics' folders, in their order
+# The folders of the topics, in order
 topics() {
 	find "$series" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort -V
 }
 
-# patch_files [TOPIC]: the patches, in their order
+# patch_files [TOPIC]: the patches, in order
 patch_files() {
 	find "$series/${1:-}" -name '*.patch' | sort -V
 }
 
-# The topics' branches, in their order
+# The branches of the topics, in order
 branches() {
 	kgit for-each-ref --format='%(refname:short)' 'refs/heads/[0-9]*-*' | sort -V
 }
 
-# The branch that is checked out: that of the last topic
+# The branch of the last topic, which is checked out
 top_branch() {
 	local last
 	last=$(branches | tail -n 1)
 	echo "${last:-pristine}"
 }
 
-# Kept in the tree's .git: of which patches and which branches one was last made of the other
+# Kept in .git of the tree: the state of patches and branches at the last conversion
 patches_id() {
 	(cd "$series" && find . -name '*.patch' | sort -V | xargs -r sha256sum) | sha256sum
 }
@@ -46,7 +46,7 @@ branches_changed() {
 	[ "$(branches_id)" != "$(cat "$tree/.git/branches-id")" ]
 }
 
-# export_series DIR: git format-patch of each topic, the same bytes on every machine
+# export_series DIR: git format-patch of each topic, reproducible on every machine
 export_series() {
 	local branch below=base
 	for branch in $(branches); do
@@ -60,14 +60,14 @@ same_files() {
 	diff -rq --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
 }
 
-# Nothing in the kernel tree may be half done.
+# Require a kernel tree without an operation in progress or uncommitted edits.
 need_settled_tree() {
 	local state branch below=base name=${tree#"$root/"}
 	if [ -d "$tree/.git/rebase-apply" ] || [ -d "$tree/.git/rebase-merge" ]; then
-		die "a git am or rebase is under way in $name" "finish it, or abort it, there"
+		die "a git am or rebase is in progress in $name" "finish or abort it there"
 	fi
 	state=$(kgit status --porcelain | sed 11,\$d)
-	[ -z "$state" ] || die "$name has edits that are not committed:" "${state//$'\n'/$'\n       '}" \
+	[ -z "$state" ] || die "$name has uncommitted edits:" "${state//$'\n'/$'\n       '}" \
 		"keep them: commit them there, then: make patches" \
 		"drop them: git -C $name reset --hard && git -C $name clean -fd"
 	[ "$(kgit symbolic-ref -q --short HEAD)" = "$(top_branch)" ] ||
@@ -77,7 +77,7 @@ need_settled_tree() {
 			die "the branch $branch in $name does not start at $below" \
 				"rebase with --update-refs, which moves the topics' branches along"
 		[ -z "$(kgit rev-list --merges "$below..$branch")" ] ||
-			die "there is a merge in $name; patches can only hold a straight line of commits" \
+			die "$name has a merge commit; a series requires linear history" \
 				"git -C $name rebase --update-refs base"
 		below=$branch
 	done

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* DMA from user space without an IOMMU; noiommu.h says how to use it. */
+/* DMA from user space without an IOMMU, see noiommu.h */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "noiommu.h"
 
 #define SYSFS_PCI "/sys/bus/pci/devices"
-#define SYSFS_SWITCH "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+#define SYSFS_PARAMETER "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 
 int noiommu_error(struct noiommu *iommu, int err, const char *fmt, ...)
 {
@@ -88,7 +88,7 @@ static int explain_get_pa(struct noiommu *iommu, int err, uint64_t iova)
 
 int noiommu_probe(struct noiommu *iommu)
 {
-	/* No IOAS has the ID 0, which the kernel looks at last */
+	/* ID 0 is never valid, and the kernel checks it last */
 	struct iommu_ioas_noiommu_get_pa get = {
 		.size = sizeof(get),
 		.length = 1,
@@ -99,7 +99,7 @@ int noiommu_probe(struct noiommu *iommu)
 	return 0;
 }
 
-/* Write the full form of a PCI address and check that the device is there */
+/* Write the full form of a PCI address and check that the device exists */
 static int pci_address(struct noiommu *iommu, const char *arg, char bdf[16])
 {
 	unsigned int domain = 0, bus, slot, function;
@@ -121,8 +121,7 @@ static int pci_address(struct noiommu *iommu, const char *arg, char bdf[16])
 	snprintf(path, sizeof(path), SYSFS_PCI "/%s", bdf);
 	if (access(path, F_OK))
 		return noiommu_error(iommu, ENODEV,
-			"no PCI device at %s: " SYSFS_PCI " lists those that are there",
-			bdf);
+			"no PCI device at %s: see " SYSFS_PCI, bdf);
 	return 0;
 }
 
@@ -149,10 +148,10 @@ static void driver_name(const char *bdf, char *name, size_t size)
 	snprintf(name, size, "%.*s", (int)size - 1, basename(target));
 }
 
-/* The module parameter: 'Y', 'N', or 0 if the kernel does not have it */
-static int noiommu_switch(void)
+/* enable_unsafe_noiommu_mode: 'Y', 'N', or 0 if the kernel does not have it */
+static int noiommu_parameter(void)
 {
-	FILE *file = fopen(SYSFS_SWITCH, "re");
+	FILE *file = fopen(SYSFS_PARAMETER, "re");
 	int state;
 
 	if (!file)
@@ -169,7 +168,7 @@ static int explain_no_node(struct noiommu *iommu, const char *bdf)
 	driver_name(bdf, driver, sizeof(driver));
 	if (sysfs_exists(bdf, "iommu"))
 		return noiommu_error(iommu, EOPNOTSUPP,
-			"%s is behind an IOMMU: use ordinary VFIO (node vfioN), noiommu mode is not for it",
+			"%s is behind an IOMMU: use its vfioN node, noiommu mode does not apply",
 			bdf);
 	if (driver[0] && !sysfs_exists(bdf, "vfio-dev"))
 		return noiommu_error(iommu, EBUSY,
@@ -180,18 +179,18 @@ static int explain_no_node(struct noiommu *iommu, const char *bdf)
 			"%s is bound to %s but has no noiommu-vfioN node: the kernel has no noiommu mode for the VFIO cdev (CONFIG_VFIO_DEVICE_CDEV and CONFIG_IOMMUFD_NOIOMMU)",
 			bdf, driver);
 
-	switch (noiommu_switch()) {
+	switch (noiommu_parameter()) {
 	case 'Y':
 		return noiommu_error(iommu, ENODEV,
 			"%s has no driver: echo vfio-pci > " SYSFS_PCI "/%s/driver_override, then echo %s > /sys/bus/pci/drivers_probe",
 			bdf, bdf, bdf);
 	case 'N':
 		return noiommu_error(iommu, EPERM,
-			"noiommu mode is off: echo Y > " SYSFS_SWITCH ", then bind %s to vfio-pci",
+			"noiommu mode is off: echo Y > " SYSFS_PARAMETER ", then bind %s to vfio-pci",
 			bdf);
 	default:
 		return noiommu_error(iommu, EOPNOTSUPP,
-			"no " SYSFS_SWITCH ": the kernel needs CONFIG_VFIO_NOIOMMU and CONFIG_VFIO_PCI (modprobe vfio-pci if it is a module)");
+			"no " SYSFS_PARAMETER ": the kernel needs CONFIG_VFIO_NOIOMMU and CONFIG_VFIO_PCI (modprobe vfio-pci if it is a module)");
 	}
 }
 
@@ -253,7 +252,7 @@ static int open_node(struct noiommu *iommu, struct noiommu_device *dev)
 	switch (errno) {
 	case ENOENT:
 		return noiommu_error(iommu, ENOENT,
-			"no %s although sysfs has it: mount devtmpfs, or give the node to this container",
+			"no %s although sysfs has it: mount devtmpfs, or pass the node to this container",
 			path);
 	case EPERM:
 		return noiommu_error(iommu, EPERM,
@@ -282,10 +281,10 @@ static int bind_iommufd(struct noiommu *iommu, struct noiommu_device *dev)
 	}
 
 	switch (errno) {
-	case EBUSY: /* by the group node */
-	case EINVAL: /* by the cdev */
+	case EBUSY: /* opened by the group */
+	case EINVAL: /* bound by the cdev */
 		return noiommu_error(iommu, EBUSY,
-			"%s (%s) is in use by another process: end that one first",
+			"%s (%s) is in use by another process: end that process first",
 			dev->bdf, dev->node);
 	case EPERM:
 		return noiommu_error(iommu, EPERM,
@@ -360,7 +359,7 @@ void noiommu_device_close(struct noiommu_device *dev)
 	char error[sizeof(dev->iommu->error)];
 	unsigned int i;
 
-	/* What led here is worth more than what fails on the way out */
+	/* Keep the first error, not one of the cleanup */
 	memcpy(error, dev->iommu->error, sizeof(error));
 	noiommu_bus_master(dev, false);
 	noiommu_device_reset(dev);
@@ -448,19 +447,19 @@ int noiommu_device_reset(struct noiommu_device *dev)
 {
 	if (!dev->can_reset)
 		return noiommu_error(dev->iommu, EOPNOTSUPP,
-			"%s has no reset of its own", dev->bdf);
+			"%s does not support reset", dev->bdf);
 	if (ioctl(dev->fd, VFIO_DEVICE_RESET))
 		return noiommu_error(dev->iommu, errno, "cannot reset %s: %s",
 				     dev->bdf, strerror(errno));
 	return 0;
 }
 
-/* What one call of GET_PA is asked for at most */
+/* Array size of one GET_PA call */
 #define EXTENTS_PER_CALL 1024
 
 /*
- * The extents from @iova on: as many as the kernel tells in one call, or one of
- * them if it does not know the array form. Returns their number or -errno.
+ * Read the extents from @iova on: up to EXTENTS_PER_CALL, or one on kernels
+ * without the array form. Returns their number or -errno.
  */
 static int get_extents(struct noiommu *iommu, uint64_t iova, uint64_t length,
 		       struct iommu_noiommu_extent *extents)
@@ -490,7 +489,6 @@ static int get_extents(struct noiommu *iommu, uint64_t iova, uint64_t length,
 	return 1;
 }
 
-/* Fill in the extents of @mem */
 static int read_extents(struct noiommu *iommu, struct noiommu_mem *mem)
 {
 	uint64_t iova = (uintptr_t)mem->addr, left = mem->length;
@@ -534,17 +532,17 @@ static int explain_map(struct noiommu *iommu, int err, size_t length)
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (err == ENOMEM && limit.rlim_cur != RLIM_INFINITY)
 		return noiommu_error(iommu, err,
-			"cannot pin %zu bytes: out of memory, or above RLIMIT_MEMLOCK (%llu bytes): raise it (ulimit -l, in KiB) or give CAP_IPC_LOCK",
+			"cannot pin %zu bytes: out of memory, or above RLIMIT_MEMLOCK (%llu bytes): raise it (ulimit -l, in KiB) or grant CAP_IPC_LOCK",
 			length, (unsigned long long)limit.rlim_cur);
 	if (err == EEXIST)
 		return noiommu_error(iommu, err,
-			"cannot map %zu bytes: a part of them is mapped already",
+			"cannot map %zu bytes: part of the range is already mapped",
 			length);
 	return noiommu_error(iommu, err, "cannot map %zu bytes: %s", length,
 			     strerror(err));
 }
 
-/* Leaves the error text alone */
+/* Does not change the error text */
 static int unmap_range(struct noiommu *iommu, struct noiommu_mem *mem)
 {
 	struct iommu_ioas_unmap unmap = {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The extent table of noiommu.c, read from a kernel that is only played here */
+/* The extent table of noiommu.c, tested against a simulated kernel */
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -9,11 +9,11 @@
 
 #define PAGE 4096ULL
 #define BASE 0x7f0000000000ULL
-#define MAX_EXTENTS 100		/* what the played kernel tells in one call */
+#define MAX_EXTENTS 100		/* per call of the simulated kernel */
 
 static bool with_arrays;
 
-/* What the played kernel answers: page i of the mapping is at i * 2 pages of PA */
+/* The simulated kernel: page i of the mapping is at i * 2 pages of PA */
 static struct {
 	uint64_t run;		/* bytes of one extent */
 	uint64_t fail_at;	/* IOVA */
@@ -35,7 +35,7 @@ static uint64_t kernel_pa(uint64_t iova)
 
 static int kernel_get_pa(struct iommu_ioas_noiommu_get_pa *get);
 
-/* Fills the array by asking for one extent at a time */
+/* Fill the array, one extent at a time */
 static int kernel_get_pa_array(struct iommu_ioas_noiommu_get_pa *get)
 {
 	uint64_t *extents = (void *)(uintptr_t)get->extents_uptr;
@@ -277,7 +277,7 @@ static bool translation_finds_each_byte(void)
 	return true;
 }
 
-static bool translation_stops_where_asked(void)
+static bool translation_stops_at_the_length(void)
 {
 	uint64_t pa;
 
@@ -302,7 +302,7 @@ static bool what_is_not_mapped_is_not_translated(void)
 	return true;
 }
 
-/* The tests above, on a kernel that has the array form */
+/* The tests above, with the array form */
 static bool many_extents_per_call(void)
 {
 	bool ok;
@@ -326,7 +326,7 @@ int main(void)
 		{ "all of this with many extents per call", many_extents_per_call },
 		{ "only whole pages are mapped", only_whole_pages_are_mapped },
 		{ "translation finds each byte", translation_finds_each_byte },
-		{ "translation stops where asked", translation_stops_where_asked },
+		{ "translation stops at the length", translation_stops_at_the_length },
 		{ "what is not mapped is not translated", what_is_not_mapped_is_not_translated },
 	};
 

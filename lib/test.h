@@ -12,7 +12,7 @@ struct test {
 	bool (*run)(void);
 };
 
-/* Ends the test function it is in */
+/* On failure, returns from the test function */
 #define CHECK(condition)						\
 	do {								\
 		if (!(condition)) {					\

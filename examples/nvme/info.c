@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What this machine and kernel offer for noiommu mode */
+/* Requirements of noiommu mode on this machine */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 static void item(const char *state, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* @state: "ok", "missing", or "" for what is neither */
+/* @state: "ok", "missing", or "" for information only */
 static void item(const char *state, const char *name, const char *fmt, ...)
 {
 	va_list args;
@@ -71,22 +71,22 @@ static void show_iommufd(void)
 
 	ret = noiommu_probe(&iommu);
 	item(ret ? "missing" : "ok", "GET_PA", "%s",
-	     ret ? iommu.error : "IOMMU_IOAS_NOIOMMU_GET_PA is there");
+	     ret ? iommu.error : "IOMMU_IOAS_NOIOMMU_GET_PA works");
 	noiommu_close(&iommu);
 }
 
-static void show_switch(void)
+static void show_parameter(void)
 {
 	static const char path[] = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 	FILE *file = fopen(path, "re");
 
 	if (!file)
-		item("missing", "switch", "no %s: CONFIG_VFIO_NOIOMMU, or modprobe vfio",
+		item("missing", "noiommu mode", "no %s: CONFIG_VFIO_NOIOMMU, or modprobe vfio",
 		     path);
 	else if (fgetc(file) == 'Y')
-		item("ok", "switch", "vfio.enable_unsafe_noiommu_mode is on");
+		item("ok", "noiommu mode", "vfio.enable_unsafe_noiommu_mode is on");
 	else
-		item("missing", "switch", "vfio.enable_unsafe_noiommu_mode is off: echo Y > %s",
+		item("missing", "noiommu mode", "vfio.enable_unsafe_noiommu_mode is off: echo Y > %s",
 		     path);
 	if (file)
 		fclose(file);
@@ -101,7 +101,7 @@ static void show_iommus(void)
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		item("", "IOMMU", "%s: devices behind it use ordinary VFIO",
+		item("", "IOMMU", "%s: devices behind it use their vfioN nodes",
 		     entry->d_name);
 		found = true;
 	}
@@ -122,7 +122,7 @@ static void show_rights(void)
 		item("missing", "CAP_SYS_RAWIO", "no: run as root or setcap cap_sys_rawio+ep");
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	item("", "CAP_IPC_LOCK", ipc_lock ? "yes: RLIMIT_MEMLOCK does not count" : "no");
+	item("", "CAP_IPC_LOCK", ipc_lock ? "yes: RLIMIT_MEMLOCK does not apply" : "no");
 	if (limit.rlim_cur == RLIM_INFINITY)
 		item("ok", "RLIMIT_MEMLOCK", "unlimited");
 	else
@@ -130,7 +130,7 @@ static void show_rights(void)
 		     "RLIMIT_MEMLOCK", "%llu bytes of mapped memory%s",
 		     (unsigned long long)limit.rlim_cur,
 		     ipc_lock || limit.rlim_cur >= 8 << 20 ?
-		     "" : ": 8 MiB are needed, ulimit -l 8192 or CAP_IPC_LOCK");
+		     "" : ": 8 MiB are required, ulimit -l 8192 or CAP_IPC_LOCK");
 }
 
 static void show_device(const char *bdf)
@@ -152,7 +152,7 @@ static void show_device(const char *bdf)
 		item("missing", "NVMe disk", "%s", iommu.error);
 }
 
-/* NVMe disks, and whatever else has a noiommu node */
+/* NVMe disks, and other devices with a noiommu node */
 static void show_devices(void)
 {
 	struct dirent **entries;
@@ -171,7 +171,7 @@ int show_info(void)
 {
 	show_kernel();
 	show_iommufd();
-	show_switch();
+	show_parameter();
 	show_iommus();
 	show_rights();
 	show_devices();

@@ -3,7 +3,7 @@
 #define INFO_H
 
 /**
- * show_info() - Print what this machine and kernel offer for noiommu mode
+ * show_info() - Print which requirements of noiommu mode this machine meets
  *
  * Return: exit status
  */

@@ -23,14 +23,14 @@
 #define EXIT_USAGE 2
 
 /*
- * With what the controller needs for itself this stays below 8 MiB, which
- * distributions give as RLIMIT_MEMLOCK.
+ * Together with the queues this stays below 8 MiB, the RLIMIT_MEMLOCK default of
+ * distributions.
  */
 #define BUFFER_MEMORY (6U << 20)
 #define HUGE_PAGE (2UL << 20)
 #define PAGE 4096UL
 #define MAX_BLOCK 4096
-/* Dword aligned, as PRPs ask for, and nothing more than that */
+/* Aligned to 4 bytes only, the minimum for PRPs */
 #define UNALIGNED_OFFSET 1028
 #define POISON 0xa5
 #define UNKNOWN UINT64_MAX
@@ -54,14 +54,14 @@ struct options {
 	bool verbose;
 };
 
-/* A read or a write under way */
+/* One read or write command line */
 struct job {
 	struct noiommu iommu;
 	struct nvme nvme;
 	struct noiommu_mem mem;
-	char *pool;		/* what mem is a part of */
+	char *pool;		/* the allocation that holds mem */
 	size_t pool_size;
-	char *buffers;		/* one chunk for each slot */
+	char *buffers;		/* one chunk per slot */
 	char *bounce;		/* one block */
 	size_t chunk;		/* bytes of one command */
 	unsigned int depth;
@@ -78,13 +78,13 @@ static void on_signal(int signal)
 {
 	if (signal != SIGALRM)
 		stop = signal;
-	/* Ends also a system call that was entered just now, after the look at stop */
+	/* Interrupts a system call entered after the check of stop, too */
 	alarm(1);
 }
 
 /*
- * After a signal the controller must be stopped before its memory is given
- * back, so no signal that can be caught may end the process at once.
+ * The controller must be stopped before its memory is unpinned. Catch all
+ * signals that would end the process before that.
  */
 static void catch_signals(void)
 {
@@ -131,7 +131,7 @@ static void show_progress(struct job *job)
 	fprintf(stderr, "%.1f MiB", job->done / 1048576.0);
 	if (job->total != UNKNOWN)
 		fprintf(stderr, ", %.0f %%", 100.0 * job->done / job->total);
-	/* The next output takes the place of this */
+	/* The next output overwrites this line */
 	fputs("\033[K\r", stderr);
 }
 
@@ -180,8 +180,8 @@ static void show_extents(const struct noiommu_mem *mem, enum memory_kind kind)
 }
 
 /*
- * Fault memory in, with a pattern that cannot be taken for what a device should
- * have written; 4 KiB pages in an order that scatters them.
+ * Fault memory in, with a pattern that differs from the expected data. Touch
+ * every second page first, to scatter 4 KiB pages.
  */
 static void fault_in(char *addr, size_t length)
 {
@@ -312,8 +312,8 @@ static int read_block(struct job *job, unsigned int slot, uint64_t lba)
 }
 
 /*
- * Fill up the first and the last block in @buf with what the disk has around
- * the @length bytes at @head, so that writing whole blocks changes nothing else.
+ * Read the disk's data around the @length bytes at @head into the first and last
+ * block of @buf, so that writing whole blocks does not change it.
  */
 static int keep_edges(struct job *job, unsigned int slot, char *buf,
 		      uint64_t lba, size_t head, size_t length)
@@ -337,7 +337,7 @@ static int keep_edges(struct job *job, unsigned int slot, char *buf,
 	return 0;
 }
 
-/* Wait for all commands, then have the disk's write cache written out */
+/* Wait for all commands, then flush the disk's write cache */
 static int finish_writing(struct job *job)
 {
 	unsigned int slot;
@@ -352,7 +352,7 @@ static int finish_writing(struct job *job)
 	return ret ? ret : nvme_wait(&job->nvme, 0);
 }
 
-/* How many bytes there are to write, if that can be known */
+/* Set the number of bytes to write, if the size of the input is known */
 static int plan_write(struct job *job, const struct options *opt)
 {
 	uint64_t room = job->disk_size - opt->offset, size = UNKNOWN;
@@ -365,7 +365,7 @@ static int plan_write(struct job *job, const struct options *opt)
 	}
 	job->total = opt->length < size ? opt->length : size;
 	if (opt->length != UNKNOWN && job->total < opt->length)
-		return fail("the input has %llu bytes, --length asks for %llu; nothing was written",
+		return fail("the input has %llu bytes, less than --length=%llu; nothing was written",
 			    (unsigned long long)size,
 			    (unsigned long long)opt->length);
 	if (job->total != UNKNOWN && job->total > room)
@@ -444,7 +444,7 @@ static const char *output_name(const struct options *opt)
 	return opt->file ? opt->file : "standard output";
 }
 
-/* Start the read of chunk @nr, counted from the block that has the offset */
+/* Start the read of chunk @nr, counted from the block of the offset */
 static int submit_read(struct job *job, const struct options *opt, uint64_t nr)
 {
 	size_t block = job->nvme.block_size;
@@ -555,7 +555,7 @@ static int with_disk(const struct options *opt,
 
 	ret = use(&job, opt);
 
-	/* The controller first: from there on nothing does DMA to the buffers */
+	/* Stops DMA to the buffers before they are unpinned */
 	nvme_close(&job.nvme);
 	noiommu_unmap(&job.iommu, &job.mem);
 	if (job.pool)
@@ -603,13 +603,13 @@ static const struct command {
 	const char *help;
 } commands[] = {
 	{ "info", info_command, 0, 0, "",
-	  "Show what this machine and kernel offer for noiommu mode, and what is missing." },
+	  "Show what noiommu mode requires, and what is missing on this machine." },
 	{ "identify", identify_command, 1, 1, " [--verbose] <PCI address>",
 	  "Show model, serial number and size of a disk." },
 	{ "read", read_command, 1, 2, " [options] <PCI address> [file]",
-	  "Copy the disk, or a part of it, to a file or to standard output." },
+	  "Copy the disk, or part of it, to a file or standard output." },
 	{ "write", write_command, 1, 2, " [options] <PCI address> [file]",
-	  "Copy a file or standard input to the disk, over what is there." },
+	  "Overwrite the disk with a file or standard input." },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -653,7 +653,7 @@ static int usage_error(const char *fmt, ...)
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);
 	va_end(args);
-	fputs("; --help explains\n", stderr);
+	fputs("; see --help\n", stderr);
 	return EXIT_USAGE;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PRPs: entry 1 of a command points to any multiple of 4 bytes, each further
- * entry to the start of a controller page. Entry 2 is the second page if there
- * are only two, else the first page of a list; the last entry of a full list
- * page points to the next list page.
+ * PRPs: entry 1 of a command is any multiple of 4 bytes, each further entry is
+ * the start of a controller page. Entry 2 is the second of two pages, or the
+ * first page of a list. The last entry of a full list page points to the next
+ * list page.
  */
 #include <errno.h>
 

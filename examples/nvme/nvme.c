@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A small NVMe driver; section numbers are those of the NVMe Base Specification 1.4. */
+/* A small NVMe driver; section numbers refer to the NVMe Base Specification 1.4 */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,8 +13,8 @@
 #endif
 
 /*
- * The write barrier stands between queue entries in memory and the doorbell,
- * the read barrier between a completion's phase bit and the rest of it.
+ * The write barrier orders queue entries before the doorbell, the read barrier
+ * the phase bit of a completion before its other fields.
  */
 #if defined(__x86_64__) || defined(__i386__)
 static void dma_wmb(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
@@ -121,7 +121,7 @@ static void write32(struct nvme *nvme, unsigned int reg, uint32_t value)
 	*(volatile uint32_t *)(nvme->regs + reg) = value;
 }
 
-/* Not every controller takes 64-bit accesses */
+/* Some controllers do not support 64-bit accesses */
 static uint64_t read64(struct nvme *nvme, unsigned int reg)
 {
 	return read32(nvme, reg) | (uint64_t)read32(nvme, reg + 4) << 32;
@@ -133,7 +133,7 @@ static void write64(struct nvme *nvme, unsigned int reg, uint64_t value)
 	write32(nvme, reg + 4, value >> 32);
 }
 
-/* Returns -ENODEV, -EIO or -ETIMEDOUT, without a text */
+/* Returns -ENODEV, -EIO or -ETIMEDOUT; does not set the error text */
 static int wait_csts(struct nvme *nvme, uint32_t mask, uint32_t value,
 		     unsigned int timeout_ms)
 {
@@ -159,7 +159,7 @@ static unsigned int ready_timeout_ms(struct nvme *nvme)
 	return (CAP_TO(nvme->cap) + 1) * 500;
 }
 
-/* Page @index of the controller's size in the DMA memory */
+/* Controller page @index of the DMA memory */
 static int dma_page(struct nvme *nvme, unsigned int index, void **addr,
 		    uint64_t *pa)
 {
@@ -249,7 +249,7 @@ static void queue_submit(struct nvme_queue *queue,
 	*queue->sq_doorbell = queue->tail;
 }
 
-/* Take one completion, if there is one */
+/* Consume a completion, if there is one */
 static bool queue_poll(struct nvme_queue *queue, uint16_t *cid,
 		       uint16_t *status)
 {
@@ -357,7 +357,7 @@ static int identify(struct nvme *nvme, uint32_t what, uint32_t nsid)
 	return admin_command(nvme, &command, "IDENTIFY");
 }
 
-/* Identify texts are padded with spaces */
+/* Identify strings are padded with spaces */
 static void copy_text(char *to, const char *from, size_t size)
 {
 	while (size && from[size - 1] == ' ')
@@ -458,7 +458,7 @@ static int read_capabilities(struct nvme *nvme)
 	nvme->cap = read64(nvme, REG_CAP);
 	if (nvme->cap == UINT64_MAX)
 		return noiommu_error(nvme->iommu, ENODEV,
-			"the registers of %s do not answer", nvme->dev.bdf);
+			"the registers of %s do not respond", nvme->dev.bdf);
 	if (!(nvme->cap & CAP_CSS_NVM))
 		return noiommu_error(nvme->iommu, EOPNOTSUPP,
 			"%s does not have the NVM command set", nvme->dev.bdf);
@@ -501,8 +501,8 @@ int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
 }
 
 /*
- * Take one completion of an I/O command, if there is one.
- * Returns how many it took, or -EIO, without a text, if nobody waits for it.
+ * Consume a completion of an I/O command, if there is one. Returns the number of
+ * completions, or -EIO if no command is pending; does not set the error text.
  */
 static int reap(struct nvme *nvme, uint16_t *cid)
 {
@@ -517,7 +517,7 @@ static int reap(struct nvme *nvme, uint16_t *cid)
 	return 1;
 }
 
-/* A shutdown is for a controller that has completed its commands */
+/* Commands must have completed before a shutdown */
 static void drain(struct nvme *nvme)
 {
 	unsigned int slot;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small NVMe driver on noiommu.h: one admin queue, one I/O queue, polling.
+ * A small NVMe driver that uses noiommu.h: one admin and one I/O queue, polled.
  *
- * Errors are returned as a negative errno, with a line of text in the error
- * field of the struct noiommu. One thread at a time uses a controller.
+ * Functions return 0 or a negative errno and store a line of text in the error
+ * field of struct noiommu. The caller serializes calls on one controller.
  */
 #ifndef NVME_H
 #define NVME_H
@@ -84,7 +84,7 @@ struct nvme {
 	const volatile sig_atomic_t *cancel;
 	volatile uint8_t *regs;
 	uint64_t cap;
-	bool dead;		/* it stopped answering */
+	bool dead;		/* it stopped responding */
 
 	struct noiommu_mem dma;	/* queues, PRP lists, identify data */
 	struct nvme_queue admin;
@@ -98,18 +98,18 @@ struct nvme {
 	char model[41];
 	char firmware[9];
 	unsigned int page_size;		/* of the controller, bytes */
-	unsigned int depth;		/* slots that can be used */
+	unsigned int depth;		/* usable slots */
 	size_t max_transfer;		/* bytes of one command */
 	unsigned int block_size;	/* bytes */
 	uint64_t nr_blocks;
 };
 
 /**
- * nvme_open() - Bring up a controller and its namespace 1
+ * nvme_open() - Enable a controller and identify its namespace 1
  * @nvme: Filled in
- * @iommu: Open context
+ * @iommu: Open context; must outlive @nvme
  * @bdf: PCI address
- * @cancel: Waiting ends with -EINTR once this is not 0
+ * @cancel: nvme_wait() fails with -EINTR once this is not 0; must outlive @nvme
  */
 int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
 	      const volatile sig_atomic_t *cancel);
@@ -118,9 +118,9 @@ int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
  * nvme_close() - Shut the controller down
  * @nvme: Controller in any state, also in the middle of commands
  *
- * Waits for the commands that are under way, each at most until its timeout.
- * When this returns the device does no DMA, so that memory may be unmapped.
- * Leaves the error text as it is.
+ * Waits for pending commands, each at most until its timeout. After it returns
+ * the device does no DMA, and memory may be unmapped. The error text is not
+ * changed.
  */
 void nvme_close(struct nvme *nvme);
 
@@ -128,11 +128,11 @@ void nvme_close(struct nvme *nvme);
  * nvme_submit() - Start a read, a write or a flush
  * @nvme: Controller
  * @slot: Free slot, below @nvme->depth
- * @opcode: What to do
+ * @opcode: Command
  * @lba: First block
  * @nr_blocks: Number of blocks, at most @nvme->max_transfer bytes
- * @mem: Memory that @buf is in
- * @buf: Aligned to 4 bytes, the alignment that PRPs allow
+ * @mem: Mapping that contains @buf
+ * @buf: Aligned to 4 bytes; in use by the device until nvme_wait() returns 0
  */
 int nvme_submit(struct nvme *nvme, unsigned int slot, enum nvme_opcode opcode,
 		uint64_t lba, unsigned int nr_blocks,
@@ -143,13 +143,14 @@ int nvme_submit(struct nvme *nvme, unsigned int slot, enum nvme_opcode opcode,
  * @nvme: Controller
  * @slot: Slot
  *
- * Return: 0 if the slot's last command succeeded or it never had one, -errno
+ * Return: 0 if the last command of the slot succeeded or there was none, -EINTR
+ * if cancelled, or another -errno
  */
 int nvme_wait(struct nvme *nvme, unsigned int slot);
 
 /**
- * nvme_build_prps() - Describe a buffer to an NVMe controller
- * @mem: Memory that @buf is in
+ * nvme_build_prps() - Build the PRPs of a buffer
+ * @mem: Mapping that contains @buf
  * @buf: First byte
  * @length: Bytes
  * @page_size: Page size of the controller (CC.MPS) in bytes
@@ -157,9 +158,9 @@ int nvme_wait(struct nvme *nvme, unsigned int slot);
  * @nr_pages: Number of pages in @list
  * @prp: PRP entries 1 and 2 of the command
  *
- * Return: 0; -EFAULT if the buffer is not all in @mem; -EINVAL if its physical
+ * Return: 0; -EFAULT if part of the buffer is not in @mem; -EINVAL if its physical
  * address is not a multiple of 4, or a controller page is not contiguous;
- * -E2BIG if @list is too short. Leaves no error text.
+ * -E2BIG if @list is too short. The error text is not set.
  */
 int nvme_build_prps(const struct noiommu_mem *mem, const void *buf,
 		    size_t length, size_t page_size,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* PRPs from extents, read back the way a controller reads them */
+/* PRPs from extents, read back as a controller does */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static struct noiommu_extent extents[MAX_PAGES];
 static struct noiommu_mem mem = { .extents = extents };
 static uint64_t page_pa[MAX_PAGES];
 
-/* Extents of up to @max_run pages; the physical pages are in no order */
+/* Extents of up to @max_run pages, at unordered physical addresses */
 static void scatter(unsigned int pages, unsigned int max_run, unsigned int align)
 {
 	unsigned int run, page = 0, i;
@@ -31,7 +31,7 @@ static void scatter(unsigned int pages, unsigned int max_run, unsigned int align
 			run = pages - page;
 		extents[mem.nr_extents++] = (struct noiommu_extent){
 			.iova = BASE + (uint64_t)page * PAGE,
-			/* In a window of its own, so that no two overlap or touch */
+			/* One window per extent: none overlap or touch */
 			.pa = (MAX_PAGES - page) * 0x1000000ULL +
 			      (uint64_t)(1 + rand() % 64) * align,
 			.length = (uint64_t)run * PAGE,
@@ -76,7 +76,7 @@ static bool data_matches(uint64_t pa, uint64_t offset, size_t length)
 	return true;
 }
 
-/* Walk the PRPs as the NVMe specification says a controller does */
+/* Walk the PRPs as the NVMe specification requires of a controller */
 static bool controller_sees(const uint64_t prp[2], uint64_t offset,
 			    size_t length, size_t ctrl_page)
 {
@@ -124,7 +124,7 @@ static bool builds(uint64_t offset, size_t length, size_t ctrl_page,
 	return controller_sees(prp, offset, length, ctrl_page);
 }
 
-/* @lists: how many list pages @length bytes at @offset need */
+/* @length bytes at @offset need exactly @lists list pages */
 static bool needs_lists(uint64_t offset, size_t length, unsigned int lists)
 {
 	uint64_t prp[2];
@@ -168,7 +168,7 @@ static bool full_list_pages_are_chained(void)
 	return true;
 }
 
-static bool driver_has_lists_enough(void)
+static bool driver_has_enough_lists(void)
 {
 	scatter(MAX_PAGES, 1, PAGE);
 	CHECK(builds(PAGE - 4, NVME_MAX_TRANSFER, PAGE, NVME_PRP_PAGES));
@@ -205,7 +205,7 @@ static bool controller_pages_must_be_contiguous(void)
 	scatter(64, 1, PAGE);
 	CHECK(build(0, 4 * PAGE, 2 * PAGE, 1, prp) == -EINVAL);
 
-	/* Only the second half of the second controller page is elsewhere */
+	/* Only the second half of the second controller page is not contiguous */
 	extents[0].pa = 0x10000;
 	extents[1].pa = 0x10000 + PAGE;
 	extents[2].pa = 0x20000;
@@ -218,7 +218,7 @@ static bool controller_pages_must_be_contiguous(void)
 	return true;
 }
 
-static bool any_buffer_comes_out_right(void)
+static bool any_buffer_is_correct(void)
 {
 	static const size_t ctrl_pages[] = { 4096, 8192, 65536 };
 	size_t length, ctrl_page, pages;
@@ -245,11 +245,11 @@ int main(void)
 		{ "one and two pages need no list", one_and_two_pages_need_no_list },
 		{ "three pages need a list", three_pages_need_a_list },
 		{ "full list pages are chained", full_list_pages_are_chained },
-		{ "the driver has lists enough", driver_has_lists_enough },
+		{ "the driver has enough lists", driver_has_enough_lists },
 		{ "large extents are cut into pages", large_extents_are_cut_into_pages },
 		{ "bad buffers are refused", bad_buffers_are_refused },
 		{ "controller pages must be contiguous", controller_pages_must_be_contiguous },
-		{ "any buffer comes out right", any_buffer_comes_out_right },
+		{ "any buffer is correct", any_buffer_is_correct },
 	};
 
 	srand(1);

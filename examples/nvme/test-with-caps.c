@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* test-with-caps <bits> <command>...: run a command with these capabilities and no others */
+/* test-with-caps <bits> <command>...: run a command with only these capabilities */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bits = strtoul(argv[1], NULL, 0);
-	/* What leaves the bounding set is gone after the exec, also for root */
+	/* execvp() drops capabilities outside the bounding set, also for root */
 	for (capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
 		if (!(bits >> capability & 1) &&
 		    prctl(PR_CAPBSET_DROP, capability)) {

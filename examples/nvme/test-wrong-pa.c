@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * nvme-noiommu with wrong physical addresses: in the mapping that WRONG_MAPPING
- * counts (0: queues, 1: buffers), pages 2n and 2n + 1 get each other's address.
- * All DMA stays within memory that is pinned for it.
+ * nvme-noiommu with wrong physical addresses: in mapping number WRONG_MAPPING
+ * (0: queues, 1: buffers) the addresses of pages 2n and 2n + 1 are swapped. All
+ * DMA stays within pinned memory.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		return __real_ioctl(fd, request, arg);
 
 	get = arg;
-	if (get->num_extents) { /* a kernel without the array form */
+	if (get->num_extents) { /* as a kernel without the array form */
 		errno = E2BIG;
 		return -1;
 	}
