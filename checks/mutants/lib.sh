@@ -1,7 +1,7 @@
-# Running suites on a mutant, in the tree of own_tree(). Sourced.
+# Run suites on a mutant, in the tree of own_tree(). Sourced.
 # shellcheck shell=bash
 
-# run SUITE TESTS: fails when it could not be run
+# run SUITE TESTS: fails if it cannot be run
 run() {
 	local folder=$own/test/$1
 	case $1 in
@@ -16,14 +16,14 @@ run() {
 	esac
 }
 
-# passes SUITE: in its last run
+# passes SUITE: true if its last run passed
 passes() {
 	local failed
 	read -r _ failed _ < <(tail -n 1 "$own/test/$1/verdict")
 	[ "$failed" = 0 ]
 }
 
-# baseline SUITE TESTS: it has to pass without a mutant, or its verdict on one means nothing.
+# baseline SUITE TESTS: require a pass without a mutant.
 baseline() {
 	say "running $1 without a mutant"
 	run "$1" "$2"
