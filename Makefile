@@ -2,7 +2,8 @@
 
 export BASE LINUX SOURCES INPUT SUITE SET MUTANT SINCE DISCARD
 
-## Every target takes BASE=7.1 (default) or BASE=7.3, the Linux release: see series/
+## BASE=7.1 (default) or BASE=7.3 selects the Linux release: see series/. There are no patches for 7.3 yet:
+## tree, shell and run use the stock kernel.
 ##
 ## make run [INPUT=file]      write a file through noiommu-vfio0 to an emulated NVMe disk, and read it back
 run: tree
@@ -12,11 +13,11 @@ run: tree
 test: tree
 	@lab/test
 
-## make test-all              run all suites except mutants and benchmarks
+## make test-all              run all suites of the set "all" in lab/sets
 test-all: tree
 	@SET=all lab/test
 
-## make shell [SUITE=name]    a shell in the guest of a suite (noiommu), its devices bound to vfio-pci
+## make shell [SUITE=name]    a shell in the guest of a suite (default: noiommu), its devices bound to vfio-pci
 shell: tree
 	@lab/shell
 
