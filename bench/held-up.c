@@ -30,7 +30,7 @@ static uint32_t ns[1 << 20];	/* of each map and unmap */
 
 static void long_walk(unsigned long cmd)
 {
-	struct iommu_noiommu_extent extent;
+	struct noiommu_get_pa_extent extent;
 
 	get_extent(cmd, mem_iova, mem.length, &extent);
 	if (extent.length != mem.length)

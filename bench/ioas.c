@@ -63,9 +63,9 @@ void ioas_unmap(uint64_t iova, size_t length)
 }
 
 void get_extent(unsigned long cmd, uint64_t iova, size_t length,
-		struct iommu_noiommu_extent *extent)
+		struct noiommu_get_pa_extent *extent)
 {
-	struct iommu_ioas_noiommu_get_pa get = {
+	struct noiommu_get_pa get = {
 		.size = sizeof(get),
 		.ioas_id = iommu.ioas_id,
 		.iova = iova,
@@ -80,10 +80,10 @@ void get_extent(unsigned long cmd, uint64_t iova, size_t length,
 }
 
 size_t get_extents(uint64_t iova, size_t length,
-		   struct iommu_noiommu_extent *extents, size_t max,
+		   struct noiommu_get_pa_extent *extents, size_t max,
 		   size_t *done)
 {
-	struct iommu_ioas_noiommu_get_pa get = {
+	struct noiommu_get_pa get = {
 		.size = sizeof(get),
 		.ioas_id = iommu.ioas_id,
 		.iova = iova,
@@ -101,7 +101,7 @@ size_t get_extents(uint64_t iova, size_t length,
 
 uint64_t count_entries(uint64_t iova, size_t length, uint64_t *sizes)
 {
-	struct iommu_noiommu_extent result;
+	struct noiommu_get_pa_extent result;
 
 	get_extent(IOMMU_IOAS_NOIOMMU_BENCH_ENTRIES, iova, length, &result);
 	*sizes = result.phys;

@@ -22,11 +22,11 @@ void ioas_unmap(uint64_t iova, size_t length);
 
 /* One extent from @iova on; @cmd is GET_PA or the naive loop of the bench kernel */
 void get_extent(unsigned long cmd, uint64_t iova, size_t length,
-		struct iommu_noiommu_extent *extent);
+		struct noiommu_get_pa_extent *extent);
 
 /* Return the number of extents and add their length to @done */
 size_t get_extents(uint64_t iova, size_t length,
-		   struct iommu_noiommu_extent *extents, size_t max,
+		   struct noiommu_get_pa_extent *extents, size_t max,
 		   size_t *done);
 
 /* Number of page table entries, and a bitmap of their sizes */

@@ -30,15 +30,15 @@ static int pagemap;
 static unsigned long tables_before;	/* without those of the IOAS */
 static uint64_t *reference;		/* pagemap entries of the pages */
 static uint64_t *entries;		/* result in the format of pagemap */
-static struct iommu_noiommu_extent *extents_room;
-static struct iommu_noiommu_extent *extents;	/* or of GET_PA, within extents_room */
+static struct noiommu_get_pa_extent *extents_room;
+static struct noiommu_get_pa_extent *extents;	/* or of GET_PA, within extents_room */
 static size_t num_extents;
 static size_t done;			/* bytes of the result so far */
 static size_t passes;			/* complete results so far */
 
 static size_t one_extent(unsigned long cmd)
 {
-	struct iommu_noiommu_extent *extent = &extents[num_extents++];
+	struct noiommu_get_pa_extent *extent = &extents[num_extents++];
 
 	get_extent(cmd, (uintptr_t)mem.addr + done, bytes - done, extent);
 	done += extent->length;

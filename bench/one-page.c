@@ -20,8 +20,8 @@
 /* Only the fields that all kernels with the ioctl support */
 static uint64_t get_pa(uint64_t iova)
 {
-	struct iommu_ioas_noiommu_get_pa get = {
-		.size = offsetof(struct iommu_ioas_noiommu_get_pa, extents_uptr),
+	struct noiommu_get_pa get = {
+		.size = offsetof(struct noiommu_get_pa, extents_uptr),
 		.ioas_id = iommu.ioas_id,
 		.iova = iova,
 		.length = PAGE,

@@ -25,7 +25,7 @@
 #define TYPE1_IOVA	(4 * GIB)
 
 static struct memory mem;
-static struct iommu_noiommu_extent *extents;
+static struct noiommu_get_pa_extent *extents;
 static uint64_t *entries;
 static int pagemap, container;
 

@@ -89,7 +89,7 @@ static int explain_get_pa(struct noiommu *iommu, int err, uint64_t iova)
 int noiommu_probe(struct noiommu *iommu)
 {
 	/* ID 0 is never valid, and the kernel checks it last */
-	struct iommu_ioas_noiommu_get_pa get = {
+	struct noiommu_get_pa get = {
 		.size = sizeof(get),
 		.length = 1,
 	};
@@ -462,9 +462,9 @@ int noiommu_device_reset(struct noiommu_device *dev)
  * without the array form. Returns their number or -errno.
  */
 static int get_extents(struct noiommu *iommu, uint64_t iova, uint64_t length,
-		       struct iommu_noiommu_extent *extents)
+		       struct noiommu_get_pa_extent *extents)
 {
-	struct iommu_ioas_noiommu_get_pa get = {
+	struct noiommu_get_pa get = {
 		.size = sizeof(get),
 		.ioas_id = iommu->ioas_id,
 		.iova = iova,
@@ -492,7 +492,7 @@ static int get_extents(struct noiommu *iommu, uint64_t iova, uint64_t length,
 static int read_extents(struct noiommu *iommu, struct noiommu_mem *mem)
 {
 	uint64_t iova = (uintptr_t)mem->addr, left = mem->length;
-	struct iommu_noiommu_extent found[EXTENTS_PER_CALL];
+	struct noiommu_get_pa_extent found[EXTENTS_PER_CALL];
 	struct noiommu_extent *grown;
 	int nr, i;
 

@@ -41,14 +41,16 @@
 
 #include <linux/iommufd.h>
 
-/* For the headers of kernels without the ioctl; this layout never changes */
-#ifndef IOMMU_IOAS_NOIOMMU_GET_PA
-struct iommu_noiommu_extent {
+/*
+ * The struct of IOMMU_IOAS_NOIOMMU_GET_PA, under a name of its own: the headers
+ * of some kernels lack the ioctl, or the array. The layout never changes.
+ */
+struct noiommu_get_pa_extent {
 	__aligned_u64 phys;
 	__aligned_u64 length;
 };
 
-struct iommu_ioas_noiommu_get_pa {
+struct noiommu_get_pa {
 	__u32 size;
 	__u32 flags;
 	__u32 ioas_id;
@@ -60,6 +62,8 @@ struct iommu_ioas_noiommu_get_pa {
 	__u32 num_extents;
 	__u32 __reserved2;
 };
+
+#ifndef IOMMU_IOAS_NOIOMMU_GET_PA
 #define IOMMU_IOAS_NOIOMMU_GET_PA _IO(IOMMUFD_TYPE, 0x95)
 #endif
 

@@ -33,13 +33,13 @@ static uint64_t kernel_pa(uint64_t iova)
 	       offset % kernel.run;
 }
 
-static int kernel_get_pa(struct iommu_ioas_noiommu_get_pa *get);
+static int kernel_get_pa(struct noiommu_get_pa *get);
 
 /* Fill the array, one extent at a time */
-static int kernel_get_pa_array(struct iommu_ioas_noiommu_get_pa *get)
+static int kernel_get_pa_array(struct noiommu_get_pa *get)
 {
 	uint64_t *extents = (void *)(uintptr_t)get->extents_uptr;
-	struct iommu_ioas_noiommu_get_pa one = *get;
+	struct noiommu_get_pa one = *get;
 	uint64_t left = get->length;
 	unsigned int i;
 
@@ -63,7 +63,7 @@ static int kernel_get_pa_array(struct iommu_ioas_noiommu_get_pa *get)
 	return 0;
 }
 
-static int kernel_get_pa(struct iommu_ioas_noiommu_get_pa *get)
+static int kernel_get_pa(struct noiommu_get_pa *get)
 {
 	uint64_t left = kernel.run - (get->iova - BASE) % kernel.run;
 

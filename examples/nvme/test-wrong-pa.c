@@ -22,7 +22,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	static uint64_t start, length;
 	static int mapping = -1;
 	uint64_t iova, other;
-	struct iommu_ioas_noiommu_get_pa *get;
+	struct noiommu_get_pa *get;
 	va_list args;
 	void *arg;
 	int ret;
