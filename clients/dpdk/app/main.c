@@ -12,7 +12,9 @@
  * FIFO without a cache, so that all its mbufs take part. ../check-dump knows the same pattern.
  *
  * --external takes the mbufs from memory of the application, --again closes all devices and probes
- * them again after the pool was made.
+ * them again after the pool was made. --hold keeps MiB at the end of EAL's memory out of the pool.
+ * With --start the program ends when EAL has started, with --lookup after it has looked up each
+ * page of so many MiB with rte_mem_virt2phy(). Both print the time it takes.
  */
 
 #include <errno.h>
@@ -58,8 +60,8 @@ struct port {
 
 static uint8_t table[TABLE_SIZE + MAX_LENGTH];
 static struct port ports[2];
-static uint32_t run, frames = 20000, mbufs = 8192, wrong;
-static bool external, again;
+static uint32_t run, frames = 20000, mbufs = 8192, wrong, hold, lookup;
+static bool external, again, start_only;
 static volatile sig_atomic_t enough;
 static struct rte_mempool *pool;
 
@@ -311,6 +313,26 @@ replug(void)
 	return rte_eth_dev_count_avail() == 2 ? 0 : -1;
 }
 
+/* Look up each page of the application's memory, as it is done where nothing pins memory. */
+static int
+look_up(void)
+{
+	const size_t length = (size_t)lookup << 20;
+	size_t off, bad = 0;
+	double start;
+	char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || mlock(memory, length))
+		return 1;
+	start = now();
+	for (off = 0; off < length; off += 4096)
+		bad += rte_mem_virt2phy(memory + off) == RTE_BAD_IOVA;
+	printf("frames: lookup ms=%.0f pages=%zu bad=%zu\n", (now() - start) * 1e3, length / 4096,
+	       bad);
+	return bad != 0;
+}
+
 static int
 run_ports(void)
 {
@@ -318,6 +340,7 @@ run_ports(void)
 	struct rte_eth_stats stats;
 	struct rte_eth_dev_info info;
 	uint16_t port;
+	void *held = NULL;
 	double start;
 	int ret, bad = 0, socket = rte_socket_id();
 
@@ -327,6 +350,8 @@ run_ports(void)
 	}
 	if (external)
 		socket = external_heap();
+	if (hold)
+		held = rte_malloc(NULL, (size_t)hold << 20, 0);
 	if (socket >= 0)
 		pool = rte_pktmbuf_pool_create("frames", mbufs, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 					       socket);
@@ -334,9 +359,10 @@ run_ports(void)
 		printf("frames: no pool: %s\n", rte_strerror(rte_errno));
 		return 1;
 	}
+	rte_free(held);
 	rte_memseg_walk(count_extents, &memory);
-	printf("frames: memory pages=%" PRIu64 " extents=%" PRIu64 "\n", memory.pages,
-	       memory.extents);
+	printf("frames: memory pages=%" PRIu64 " extents=%" PRIu64 " pool=%u\n", memory.pages,
+	       memory.extents, pool->nb_mem_chunks);
 	if (again && replug()) {
 		printf("frames: devices do not come back: %s\n", rte_strerror(rte_errno));
 		return 1;
@@ -389,8 +415,12 @@ main(int argc, char **argv)
 		{ "wrong", required_argument, NULL, 'w' },
 		{ "external", no_argument, NULL, 'e' },
 		{ "again", no_argument, NULL, 'a' },
+		{ "hold", required_argument, NULL, 'h' },
+		{ "start", no_argument, NULL, 's' },
+		{ "lookup", required_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 }
 	};
+	double start = now();
 	int c, ret;
 
 	ret = rte_eal_init(argc, argv);
@@ -398,6 +428,7 @@ main(int argc, char **argv)
 		printf("frames: EAL did not start: %s\n", rte_strerror(rte_errno));
 		return 1;
 	}
+	printf("frames: eal_init ms=%.0f\n", (now() - start) * 1e3);
 	argc -= ret;
 	argv += ret;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -424,13 +455,28 @@ main(int argc, char **argv)
 		case 'a':
 			again = true;
 			break;
+		case 'h':
+			hold = strtoul(optarg, NULL, 0);
+			break;
+		case 's':
+			start_only = true;
+			break;
+		case 'l':
+			lookup = strtoul(optarg, NULL, 0);
+			break;
 		default:
 			return 2;
 		}
 	}
 
-	fill_table();
-	ret = run_ports();
+	if (lookup) {
+		ret = look_up();
+	} else if (start_only) {
+		ret = 0;
+	} else {
+		fill_table();
+		ret = run_ports();
+	}
 	rte_eal_cleanup();
 	return ret;
 }
