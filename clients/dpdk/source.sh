@@ -63,7 +63,7 @@ compile() {
 	shift
 	export PKG_CONFIG_LIBDIR=/empty CC=$gcc
 	[ -e "$tree/b/build.ninja" ] || meson setup "$tree/b" "$tree" \
-		--buildtype=release --werror -Dplatform=generic -Ddefault_library=static \
+		--buildtype=release -Dplatform=generic -Ddefault_library=static \
 		-Dc_link_args=-static -Dtests=true -Denable_kmods=false -Ddisable_libs='*' \
 		-Denable_apps=test-pmd,test,noiommu-frames -Dmax_lcores=8 -Dmax_numa_nodes=2 \
 		-Denable_drivers=bus/pci,bus/vdev,mempool/ring,net/e1000,net/virtio,net/ring,net/null
