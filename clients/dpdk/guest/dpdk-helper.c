@@ -4,7 +4,7 @@
  *   dpdk-helper user BYTES CAPABILITY COMMAND...   run as uid 1000 with this RLIMIT_MEMLOCK and
  *                                                  exactly this capability (17 is SYS_RAWIO), or
  *                                                  none (-)
- *   dpdk-helper fragment NODE MIB                  leave so much of a node free in single pages
+ *   dpdk-helper fragment MIB                       leave so much memory free in single pages
  *   dpdk-helper move PID ROUNDS                    migrate the pages of a process and compact
  *                                                  memory, again and again
  *   dpdk-helper tty COMMAND...                     run with a terminal as stdout, so that lines
@@ -27,7 +27,6 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
-#include <linux/mempolicy.h>
 
 #define USER 1000
 #define PAGE 4096
@@ -60,44 +59,19 @@ static int user(char **argv)
 	return fail(argv[2]);
 }
 
-static size_t free_bytes(int node)
-{
-	unsigned long long kib = 0;
-	char line[128];
-	FILE *info;
-
-	snprintf(line, sizeof(line), "/sys/devices/system/node/node%d/meminfo", node);
-	info = fopen(line, "r");
-	while (info && fgets(line, sizeof(line), info))
-		sscanf(line, "Node %*d MemFree: %llu", &kib);
-	if (info)
-		fclose(info);
-	return kib << 10;
-}
-
 /*
- * Take all free memory of the node but a reserve, and give back pages whose physical page number is odd.
- * The pages next to them are kept, so the kernel cannot merge them. It hands out such pages
- * before it splits a larger block.
+ * Take memory and give back the pages whose physical page number is odd. The pages next to them
+ * are kept, so the kernel cannot merge them. It hands out such pages before it splits a larger block.
  */
-static int fragment(int node, size_t bytes)
+static int fragment(size_t bytes)
 {
-	const size_t reserve = 64 << 20;
-	const unsigned long nodes = 1ul << node;
-	size_t free = free_bytes(node), size, i;
+	const size_t size = 2 * bytes + bytes / 8;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	uint64_t entry;
 	char *memory;
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	size_t i;
 
-	if (pagemap < 0 || syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 64))
-		return fail("pagemap and policy");
-	if (free < reserve + 2 * bytes) {
-		errno = ENOMEM;
-		return fail("memory to fragment");
-	}
-	size = (free - reserve) & -PAGE;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	/* what is locked stays where it is, if vm.compact_unevictable_allowed is 0 */
 	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE) || mlock(memory, size))
 		return fail("memory");
@@ -181,12 +155,12 @@ int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "user"))
 		return user(argv + 2);
-	if (argc == 4 && !strcmp(argv[1], "fragment"))
-		return fragment(atoi(argv[2]), strtoull(argv[3], NULL, 0) << 20);
+	if (argc == 3 && !strcmp(argv[1], "fragment"))
+		return fragment(strtoull(argv[2], NULL, 0) << 20);
 	if (argc == 4 && !strcmp(argv[1], "move"))
 		return move(atoi(argv[2]), atoi(argv[3]));
 	if (argc > 2 && !strcmp(argv[1], "tty"))
 		return tty(argv + 2);
-	fprintf(stderr, "usage: dpdk-helper user BYTES CAPABILITY COMMAND... | fragment NODE MIB | move PID ROUNDS | tty COMMAND...\n");
+	fprintf(stderr, "usage: dpdk-helper user BYTES CAPABILITY COMMAND... | fragment MIB | move PID ROUNDS | tty COMMAND...\n");
 	return 2;
 }
