@@ -4,7 +4,7 @@
  *   dpdk-helper user BYTES CAPABILITY COMMAND...   run as uid 1000 with this RLIMIT_MEMLOCK and
  *                                                  exactly this capability (17 is SYS_RAWIO), or
  *                                                  none (-)
- *   dpdk-helper fragment MIB                       leave so much memory free in single pages
+ *   dpdk-helper fragment MIB                       leave so much of node 0 free in single pages
  *   dpdk-helper move PID ROUNDS                    migrate the pages of a process and compact
  *                                                  memory, again and again
  *   dpdk-helper tty COMMAND...                     run with a terminal as stdout, so that lines
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
+#include <linux/mempolicy.h>
 
 #define USER 1000
 #define PAGE 4096
@@ -59,19 +60,42 @@ static int user(char **argv)
 	return fail(argv[2]);
 }
 
+static size_t free_bytes(void)
+{
+	unsigned long long kib = 0;
+	char line[128];
+	FILE *info = fopen("/sys/devices/system/node/node0/meminfo", "r");
+
+	while (info && fgets(line, sizeof(line), info))
+		sscanf(line, "Node 0 MemFree: %llu", &kib);
+	if (info)
+		fclose(info);
+	return kib << 10;
+}
+
 /*
- * Take memory and give back the pages whose physical page number is odd. The pages next to them
- * are kept, so the kernel cannot merge them. It hands out such pages before it splits a larger block.
+ * Take all free memory of node 0 but a reserve, and give back pages whose physical page number is odd.
+ * The pages next to them are kept, so the kernel cannot merge them. Larger blocks
+ * are used first, so there must be few of them.
  */
 static int fragment(size_t bytes)
 {
-	const size_t size = 2 * bytes + bytes / 8;
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	const size_t reserve = 64 << 20;
+	const unsigned long node0 = 1;
+	size_t free = free_bytes(), size, i;
 	uint64_t entry;
 	char *memory;
-	size_t i;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pagemap < 0 || syscall(SYS_set_mempolicy, MPOL_BIND, &node0, 64))
+		return fail("pagemap and policy");
+	if (free < reserve + 2 * bytes) {
+		errno = ENOMEM;
+		return fail("memory to fragment");
+	}
+	size = (free - reserve) & -PAGE;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	/* what is locked stays where it is, if vm.compact_unevictable_allowed is 0 */
 	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE) || mlock(memory, size))
 		return fail("memory");
