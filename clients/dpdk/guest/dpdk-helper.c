@@ -4,7 +4,8 @@
  *   dpdk-helper user BYTES CAPABILITY COMMAND...   run as uid 1000 with this RLIMIT_MEMLOCK and
  *                                                  exactly this capability (17 is SYS_RAWIO), or
  *                                                  none (-)
- *   dpdk-helper fragment MIB                       leave so much of node 0 free in single pages
+ *   dpdk-helper fragment NODE MIB RESERVE          leave so much of a node free in single pages,
+ *                                                  and RESERVE MiB as it is
  *   dpdk-helper move PID ROUNDS                    migrate the pages of a process and compact
  *                                                  memory, again and again
  *   dpdk-helper tty COMMAND...                     run with a terminal as stdout, so that lines
@@ -60,54 +61,74 @@ static int user(char **argv)
 	return fail(argv[2]);
 }
 
-static size_t free_bytes(void)
+static size_t free_bytes(unsigned int node)
 {
 	unsigned long long kib = 0;
-	char line[128];
-	FILE *info = fopen("/sys/devices/system/node/node0/meminfo", "r");
+	char path[64], line[128];
+	FILE *info;
 
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/meminfo", node);
+	info = fopen(path, "r");
 	while (info && fgets(line, sizeof(line), info))
-		sscanf(line, "Node 0 MemFree: %llu", &kib);
+		sscanf(line, "Node %*u MemFree: %llu", &kib);
 	if (info)
 		fclose(info);
 	return kib << 10;
 }
 
-/*
- * Take all free memory of node 0 but a reserve, and give back pages whose physical page number is odd.
- * The pages next to them are kept, so the kernel cannot merge them. Larger blocks
- * are used first, so there must be few of them.
- */
-static int fragment(size_t bytes)
+/* Give back @bytes of @memory, in pages whose physical page number is odd. Returns what is still to do. */
+static size_t give_back(int pagemap, char *memory, size_t size, size_t bytes)
 {
-	const size_t reserve = 64 << 20;
-	const unsigned long node0 = 1;
-	size_t free = free_bytes(), size, i;
 	uint64_t entry;
-	char *memory;
-	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	size_t i;
 
-	if (pagemap < 0 || syscall(SYS_set_mempolicy, MPOL_BIND, &node0, 64))
-		return fail("pagemap and policy");
-	if (free < reserve + 2 * bytes) {
-		errno = ENOMEM;
-		return fail("memory to fragment");
-	}
-	size = (free - reserve) & -PAGE;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	/* what is locked stays where it is, if vm.compact_unevictable_allowed is 0 */
-	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE) || mlock(memory, size))
-		return fail("memory");
 	for (i = 0; bytes && i < size; i += PAGE) {
 		if (pread(pagemap, &entry, sizeof(entry), (uintptr_t)(memory + i) / PAGE * 8) != 8)
-			return fail("reading pagemap");
+			exit(fail("reading pagemap"));
 		if (!(entry & 1))
 			continue;
 		if (madvise(memory + i, PAGE, MADV_DONTNEED_LOCKED))
-			return fail("madvise");
+			exit(fail("madvise"));
 		bytes -= PAGE;
 	}
+	return bytes;
+}
+
+/*
+ * Take all free memory of a node but a reserve, and give back single pages. The pages next to them are kept,
+ * so the kernel cannot merge them. Take also what becomes free meanwhile.
+ */
+static int fragment(unsigned int node, size_t bytes, size_t reserve)
+{
+	const size_t least = 4 << 20;
+	struct { char *memory; size_t size; } taken[64];
+	const unsigned long nodes = 1UL << node;
+	unsigned int i, n = 0, still = 0;
+	size_t free;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+
+	if (pagemap < 0 || syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 64))
+		return fail("pagemap and policy");
+	/* the kernel returns the memory of the previous test little by little */
+	for (; n < 64 && still < 20; still++) {
+		free = free_bytes(node);
+		if (free <= reserve + least) {
+			usleep(20000);
+			continue;
+		}
+		still = 0;
+		taken[n].size = (free - reserve) & -PAGE;
+		taken[n].memory = mmap(NULL, taken[n].size, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		/* what is locked stays where it is, if vm.compact_unevictable_allowed is 0 */
+		if (taken[n].memory == MAP_FAILED ||
+		    madvise(taken[n].memory, taken[n].size, MADV_NOHUGEPAGE) ||
+		    mlock(taken[n].memory, taken[n].size))
+			return fail("memory");
+		n++;
+	}
+	for (i = 0; i < n; i++)
+		bytes = give_back(pagemap, taken[i].memory, taken[i].size, bytes);
 	puts(bytes ? "short" : "ready");
 	fflush(stdout);
 	for (;;)
@@ -179,12 +200,13 @@ int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "user"))
 		return user(argv + 2);
-	if (argc == 3 && !strcmp(argv[1], "fragment"))
-		return fragment(strtoull(argv[2], NULL, 0) << 20);
+	if (argc == 5 && !strcmp(argv[1], "fragment"))
+		return fragment(atoi(argv[2]), strtoull(argv[3], NULL, 0) << 20,
+				strtoull(argv[4], NULL, 0) << 20);
 	if (argc == 4 && !strcmp(argv[1], "move"))
 		return move(atoi(argv[2]), atoi(argv[3]));
 	if (argc > 2 && !strcmp(argv[1], "tty"))
 		return tty(argv + 2);
-	fprintf(stderr, "usage: dpdk-helper user BYTES CAPABILITY COMMAND... | fragment MIB | move PID ROUNDS | tty COMMAND...\n");
+	fprintf(stderr, "usage: dpdk-helper user BYTES CAPABILITY COMMAND... | fragment NODE MIB RESERVE | move PID ROUNDS | tty COMMAND...\n");
 	return 2;
 }
