@@ -2,8 +2,7 @@
 
 export BASE LINUX SOURCES INPUT SUITE SET MUTANT SINCE DISCARD
 
-## BASE=7.1 (default) or BASE=7.3 selects the Linux release: see series/. There are no patches for 7.3 yet:
-## tree, shell and run use the stock kernel.
+## BASE=7.1 (default) or BASE=7.3 selects the Linux release: see series/.
 ##
 ## make run [INPUT=file]      write a file through noiommu-vfio0 to an emulated NVMe disk, and read it back
 run: tree

@@ -24,6 +24,42 @@ top_branch() {
 	echo "${last:-pristine}"
 }
 
+# Print what a patch does, without what depends on its place in a series.
+change_of() {
+	bare_git mailinfo /dev/stdout /dev/null <"$1"
+	bare_git patch-id --stable <"$1" | cut -d' ' -f1
+}
+
+# A patch that the series "common_with" of the pin has, too, is stored once: as a link to the file there.
+# same_subject FILE: the patch with this subject in that series
+same_subject() {
+	[ -z "${common_with:-}" ] || find "$root/series/linux-$common_with" -name "????-${1##*/????-}"
+}
+
+# link_common DIR: replace the patches that make the same change there
+link_common() {
+	local file other
+	for file in "$1"/*/*.patch; do
+		other=$(same_subject "$file")
+		[ -n "$other" ] || continue
+		[ "$(change_of "$file")" != "$(change_of "$other")" ] || ln -sf "../../${other#"$root/series/"}" "$file"
+	done
+}
+
+# Links name the number of a patch, which changes.
+relink() {
+	local link folder other
+	find "$root/series" -xtype l | while read -r link; do
+		folder=$(readlink "$link")
+		folder=$(dirname "$link")/${folder%/*/*}
+		other=$(find "$folder" -name "????-${link##*/????-}")
+		[ -n "$other" ] ||
+			die "${link#"$root/"}: there is no patch with this subject in series/${folder##*/}" \
+				"remove the link, or keep its last version: make patches DISCARD=1"
+		ln -sfn "../../${folder##*/}/${other#"$folder/"}" "$link"
+	done
+}
+
 # Kept in .git of the tree: the state of patches and branches at the last conversion
 patches_id() {
 	(cd "$series" && find . -name '*.patch' | sort -V | xargs -r sha256sum) | sha256sum
@@ -46,7 +82,7 @@ branches_changed() {
 	[ "$(branches_id)" != "$(cat "$tree/.git/branches-id")" ]
 }
 
-# export_series DIR: git format-patch of each topic, reproducible on every machine
+# export_series DIR: what belongs in $series: git format-patch of each topic, reproducible on every machine
 export_series() {
 	local branch below=base
 	for branch in $(branches); do
@@ -54,10 +90,11 @@ export_series() {
 			--filename-max-length=120 -o "$1/$branch" "$below..$branch"
 		below=$branch
 	done
+	[ -z "${common_with:-}" ] || link_common "$1"
 }
 
 same_files() {
-	diff -rq --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
+	diff -rq --no-dereference --exclude=why --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
 }
 
 # Require a kernel tree without an operation in progress or uncommitted edits.
