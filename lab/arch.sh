@@ -19,7 +19,8 @@ arch_of() {
 #   userspace             where the guest's programs are built
 #   image                 file of the kernel, in its build folder
 #   emulator, cpu         QEMU, and the CPU that it emulates
-#   machine, iommu        QEMU's arguments for the machine, and for an IOMMU
+#   machine, firmware     QEMU's arguments for the machine, and for firmware that it does not have by default
+#   iommu, iommu_options  QEMU's arguments and the kernel's for an IOMMU
 #   console               terminal on QEMU's first serial port, for the kernel's messages
 #   result, result_port   terminal of the job, and QEMU's arguments to connect it to the chardev "result"
 #   options               of the kernel command line
@@ -37,7 +38,8 @@ use_arch() {
 		# The 2 GiB device makes the firmware place 64-bit BARs above 4 GiB, see docs/lab.md.
 		machine=(-machine q35 -object "memory-backend-ram,id=big,size=2G,reserve=off"
 			-device "ivshmem-plain,memdev=big,addr=1e")
-		iommu=(-machine kernel-irqchip=split -device intel-iommu)
+		firmware=()
+		iommu=(-machine kernel-irqchip=split -device intel-iommu) iommu_options=intel_iommu=on
 		console=ttyS0 result=ttyS1 result_port=(-serial chardev:result)
 		# tsc=reliable disables the clocksource watchdog, which reports a broken TSC if an emulated CPU
 		# is preempted.
@@ -45,11 +47,12 @@ use_arch() {
 		;;
 	arm64)
 		ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- debian=arm64
-		host_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm)
+		host_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm qemu-efi-aarch64)
 		image=arch/arm64/boot/Image
 		emulator=qemu-system-aarch64 cpu=cortex-a72
 		machine=(-machine "virt,gic-version=3,its=on")
-		iommu=(-machine iommu=smmuv3)
+		firmware=(-bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd)
+		iommu=(-machine iommu=smmuv3) iommu_options=''
 		console=ttyAMA0 result=ttyS0 result_port=(-device "pci-serial,chardev=result,addr=1e")
 		options=''
 		;;
