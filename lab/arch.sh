@@ -54,7 +54,8 @@ use_arch() {
 		firmware=(-bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd)
 		iommu=(-machine iommu=smmuv3) iommu_options=''
 		console=ttyAMA0 result=ttyS0 result_port=(-device "pci-serial,chardev=result,addr=1e")
-		options=''
+		# A BAR can be mapped only if it shares no page with another: align those of NVMe to pages.
+		options=pci=resource_alignment=pci:1b36:0010
 		;;
 	*) die "there is no architecture '$arch'" "see lab/arch.sh" ;;
 	esac
