@@ -437,8 +437,9 @@ int noiommu_bus_master(struct noiommu_device *dev, bool enable)
 	ret = noiommu_config_read(dev, PCI_COMMAND, &command, sizeof(command));
 	if (ret)
 		return ret;
+	/* Nothing handles INTx. On a shared line it would interrupt forever */
 	if (enable)
-		command |= PCI_COMMAND_MASTER;
+		command |= PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE;
 	else
 		command &= ~PCI_COMMAND_MASTER;
 	return noiommu_config_write(dev, PCI_COMMAND, &command, sizeof(command));
