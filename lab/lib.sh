@@ -108,7 +108,7 @@ keyring() {
 	return 1
 }
 
-# private_apt FOLDER SUITE [ARCH]: set the array "apt" to an apt-get for this suite that uses FOLDER instead
+# private_apt FOLDER SUITE [ARCH]: set the array "apt_get" to an apt-get for this suite that uses FOLDER instead
 # of the host's lists and sources. Prints the reason if it cannot.
 private_apt() {
 	local site ring
@@ -119,8 +119,8 @@ private_apt() {
 	mkdir -p "$1/lists/partial" "$1/archives/partial" &&
 		printf '%s\n' "deb [signed-by=$ring] $site $2 main" \
 			"deb-src [signed-by=$ring] $site $2 main" >"$1/sources.list" || return 1
-	apt=(apt-get -q -o Dir::Etc::SourceList="$1/sources.list" -o Dir::Etc::SourceParts=/dev/null
+	apt_get=(apt-get -q -o Dir::Etc::SourceList="$1/sources.list" -o Dir::Etc::SourceParts=/dev/null
 		-o Dir::State::Lists="$1/lists" -o Dir::Cache="$1" -o APT::Sandbox::User=
 		${3:+-o APT::Architecture="$3" -o APT::Architectures="$3"})
-	"${apt[@]}" -o Acquire::Languages=none update
+	"${apt_get[@]}" -o Acquire::Languages=none update
 }
