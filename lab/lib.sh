@@ -86,11 +86,41 @@ restore_own_tree() {
 	ogit clean -qfdx
 }
 
-# The mirror of this machine's Debian release
-mirror() {
+# This machine's Debian release
+release() (
 	# shellcheck source=/dev/null
 	. /etc/os-release
+	echo "$VERSION_CODENAME"
+)
+
+# The mirror of this release
+mirror() {
 	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(SITE) $(CODENAME) $(CREATED_BY)' |
-		awk -v release="$VERSION_CODENAME" '$2 == release && $3 == "Packages" { print $1; exit }'
+		awk -v release="$(release)" '$2 == release && $3 == "Packages" { print $1; exit }'
+}
+
+keyring() {
+	local ring
+	for ring in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
+		[ ! -e "$ring" ] || { echo "$ring"; return; }
+	done
+	return 1
+}
+
+# private_apt FOLDER SUITE [ARCH]: set the array "apt_get" to an apt-get for this suite that uses FOLDER instead
+# of the host's lists and sources. Prints the reason if it cannot.
+private_apt() {
+	local site ring
+	command -v apt-get >/dev/null || { echo "apt-get is missing"; return 1; }
+	site=$(mirror)
+	[ -n "$site" ] || { echo "apt has no mirror of this release"; return 1; }
+	ring=$(keyring) || { echo "debian-archive-keyring is missing"; return 1; }
+	mkdir -p "$1/lists/partial" "$1/archives/partial" &&
+		printf '%s\n' "deb [signed-by=$ring] $site $2 main" \
+			"deb-src [signed-by=$ring] $site $2 main" >"$1/sources.list" || return 1
+	apt_get=(apt-get -q -o Dir::Etc::SourceList="$1/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		-o Dir::State::Lists="$1/lists" -o Dir::Cache="$1" -o APT::Sandbox::User=
+		${3:+-o APT::Architecture="$3" -o APT::Architectures="$3"})
+	"${apt_get[@]}" -o Acquire::Languages=none update
 }

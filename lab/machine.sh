@@ -36,15 +36,15 @@ port() {
 	qemu+=(-device "pcie-root-port,id=bus$1,chassis=$((16#$1)),slot=$((16#$1)),$(place "$2")${3:+,$3}")
 }
 
-# bypass BUS PLACE: a host bridge whose devices are not behind an IOMMU
+# bypass BUS PLACE: a host bridge whose devices are not behind an IOMMU, described by firmware
 bypass() {
-	qemu+=(-device "pxb-pcie,id=bus$1,bus_nr=$((16#$1)),bypass_iommu=on,$(place "$2")")
+	qemu+=("${firmware[@]}" -device "pxb-pcie,id=bus$1,bus_nr=$((16#$1)),bypass_iommu=on,$(place "$2")")
 }
 
-# iommu [OPTION,...]: all other devices are behind an Intel IOMMU
+# iommu: all other devices are behind an IOMMU
 iommu() {
-	qemu+=(-machine kernel-irqchip=split -device "intel-iommu${1:+,$1}")
-	cmdline+=' intel_iommu=on'
+	qemu+=("${iommu[@]:?}")
+	cmdline+=" ${iommu_options:-}"
 }
 
 # use_machine NAME: also creates the disk images, in $folder

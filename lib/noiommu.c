@@ -391,7 +391,8 @@ int noiommu_map_bar(struct noiommu_device *dev, unsigned int index,
 				index, dev->bdf, strerror(errno));
 		if (!bar.size || !(bar.flags & VFIO_REGION_INFO_FLAG_MMAP))
 			return noiommu_error(dev->iommu, EOPNOTSUPP,
-				"BAR %u of %s cannot be mapped", index, dev->bdf);
+				"BAR %u of %s cannot be mapped: if it is smaller than a page, boot with pci=resource_alignment=%s",
+				index, dev->bdf, dev->bdf);
 		*addr = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			     dev->fd, bar.offset);
 		if (*addr == MAP_FAILED)
@@ -436,8 +437,9 @@ int noiommu_bus_master(struct noiommu_device *dev, bool enable)
 	ret = noiommu_config_read(dev, PCI_COMMAND, &command, sizeof(command));
 	if (ret)
 		return ret;
+	/* Nothing handles INTx. On a shared line it would interrupt forever */
 	if (enable)
-		command |= PCI_COMMAND_MASTER;
+		command |= PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE;
 	else
 		command &= ~PCI_COMMAND_MASTER;
 	return noiommu_config_write(dev, PCI_COMMAND, &command, sizeof(command));

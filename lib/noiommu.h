@@ -243,7 +243,8 @@ int noiommu_config_write(struct noiommu_device *dev, unsigned int offset,
 /**
  * noiommu_bus_master() - Enable or disable DMA
  * @dev: Open device
- * @enable: New value of the Bus Master Enable bit
+ * @enable: New value of the Bus Master Enable bit. If set, INTx is disabled: VFIO
+ *	handles it only after VFIO_DEVICE_SET_IRQS, and nothing else clears it
  *
  * Return: 0, or -EIO if the configuration space cannot be accessed
  */

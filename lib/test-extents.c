@@ -3,11 +3,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "noiommu.h"
 #include "test.h"
 
-#define PAGE 4096ULL
+#define PAGE ((uint64_t)sysconf(_SC_PAGESIZE))
 #define BASE 0x7f0000000000ULL
 #define MAX_EXTENTS 100		/* per call of the simulated kernel */
 
@@ -173,21 +174,24 @@ static bool last_extent_is_cut_at_the_end(void)
 
 static bool errors_undo_the_mapping(void)
 {
-	static const struct {
+	const uint64_t fail_at = BASE + 3 * PAGE;
+	char address[32];
+	const struct {
 		int err;
 		const char *text;
 	} errors[] = {
 		{ EPERM, "CAP_SYS_RAWIO" },
 		{ ENOTTY, "CONFIG_IOMMUFD_NOIOMMU" },
 		{ EOPNOTSUPP, "noiommu device" },
-		{ ENOENT, "0x7f0000003000" },
+		{ ENOENT, address },
 	};
 	size_t i;
 
+	snprintf(address, sizeof(address), "%#llx", (unsigned long long)fail_at);
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		reset_kernel(PAGE);
 		kernel.fail_with = errors[i].err;
-		kernel.fail_at = BASE + 3 * PAGE;
+		kernel.fail_at = fail_at;
 		CHECK(map(8 * PAGE) == -errors[i].err);
 		CHECK(strstr(iommu.error, errors[i].text));
 		CHECK(!kernel.nr_mapped);

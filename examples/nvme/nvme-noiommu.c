@@ -209,7 +209,7 @@ static int alloc_memory(struct job *job, enum memory_kind kind, size_t size)
 	if (job->pool == MAP_FAILED) {
 		job->pool = NULL;
 		if (kind == MEMORY_2M)
-			return fail("no huge pages (%s): echo %zu > /proc/sys/vm/nr_hugepages, or use --memory=4k",
+			return fail("no huge pages (%s): echo %zu > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages, or use --memory=4k",
 				    strerror(errno), job->pool_size / HUGE_PAGE);
 		return fail("cannot allocate %zu bytes: %s", job->pool_size,
 			    strerror(errno));
