@@ -12,7 +12,8 @@
  * FIFO without a cache, so that all its mbufs take part. ../check-dump knows the same pattern.
  *
  * --external takes the mbufs from memory of the application, --again closes all devices and probes
- * them again after the pool was made. --hold keeps MiB at the end of EAL's memory out of the pool.
+ * them again after the pool was made. --hold keeps so many contiguous pieces of memory for the rings of
+ * the ports, which are made after the pool.
  * With --start the program ends when EAL has started, with --lookup after it has looked up each
  * page of so many MiB with rte_mem_virt2phy(), with --register after it has registered so many MiB.
  * All of them print the time it takes.
@@ -35,6 +36,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_memzone.h>
 
 #define MAGIC 0x6e6f696f
 #define ETHER_TYPE 0x88b5 /* for local experiments */
@@ -45,6 +47,8 @@
 #define WINDOW 64
 #define BURST 32
 #define STALL_SECONDS 60
+#define PIECE (128 << 10) /* as much as the largest ring takes, and its alignment */
+#define MAX_PIECES 32
 
 struct frame {
 	struct rte_ether_hdr ether;
@@ -353,13 +357,30 @@ register_memory(void)
 }
 
 static int
+hold_pieces(const struct rte_memzone **held)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+	uint32_t i;
+
+	for (i = 0; i < hold && i < MAX_PIECES; i++) {
+		snprintf(name, sizeof(name), "held %u", i);
+		held[i] = rte_memzone_reserve(name, PIECE, SOCKET_ID_ANY, RTE_MEMZONE_IOVA_CONTIG);
+		if (!held[i]) {
+			printf("frames: %u of %u contiguous pieces\n", i, hold);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
 run_ports(void)
 {
 	struct extents memory = { .next = RTE_BAD_IOVA };
 	struct rte_eth_stats stats;
 	struct rte_eth_dev_info info;
 	uint16_t port;
-	void *held = NULL;
+	const struct rte_memzone *held[MAX_PIECES] = { NULL };
 	double start;
 	int ret, bad = 0, socket = rte_socket_id();
 
@@ -369,8 +390,8 @@ run_ports(void)
 	}
 	if (external)
 		socket = external_heap();
-	if (hold)
-		held = rte_malloc(NULL, (size_t)hold << 20, 0);
+	if (hold_pieces(held))
+		return 1;
 	if (socket >= 0)
 		pool = rte_pktmbuf_pool_create("frames", mbufs, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 					       socket);
@@ -378,7 +399,8 @@ run_ports(void)
 		printf("frames: no pool: %s\n", rte_strerror(rte_errno));
 		return 1;
 	}
-	rte_free(held);
+	for (ret = 0; ret < MAX_PIECES && held[ret]; ret++)
+		rte_memzone_free(held[ret]);
 	rte_memseg_walk(count_extents, &memory);
 	printf("frames: memory pages=%" PRIu64 " extents=%" PRIu64 " pool=%u\n", memory.pages,
 	       memory.extents, pool->nb_mem_chunks);
