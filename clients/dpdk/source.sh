@@ -13,18 +13,13 @@ pinned() {
 }
 
 from_apt() {
-	local site ring apt=$work/apt
-	site=$(mirror)
-	ring=$(find /usr/share/keyrings -name 'debian-archive-keyring.*' | head -n 1)
+	local apt=$work/apt
 	rm -rf "$apt"
-	mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$cache"
-	echo "deb-src [signed-by=$ring] $site $apt_suite main" >"$apt/sources.list"
-	set -- -q -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-		-o Dir::State::Lists="$apt/lists" -o Dir::Cache="$apt" -o APT::Sandbox::User=
-	cd "$apt"
-	apt-get "$@" -o Acquire::Languages=none update
-	apt-get "$@" source --download-only --tar-only --only-source "dpdk=$apt_version"
-	pinned "$apt/$file"
+	mkdir -p "$cache"
+	private_apt "$apt" "$apt_suite" || return
+	cd "$apt" || return
+	"${apt_get[@]}" source --download-only --tar-only --only-source "dpdk=$apt_version" || return
+	pinned "$apt/$file" || { echo "$file from apt is not the pinned one"; return 1; }
 	cp "$apt/$file" "$cache/$file.$$"
 	mv "$cache/$file.$$" "$cache/$file"
 }
