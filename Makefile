@@ -33,6 +33,11 @@ patches:
 range-diff: tree
 	@lab/range-diff
 
+## make deb                   Debian packages of the kernel: build/BASE/deb
+deb: tree
+	@lab/build-kernel cloud
+	@ls build/$(or $(BASE),7.1)/deb/*.deb
+
 ## make bench                 measure GET_PA and its alternatives; build/BASE/bench/bench.md
 bench: tree
 	@bench/run
@@ -49,4 +54,4 @@ help:
 	@sed -n 's/^## \{0,1\}//p' Makefile
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-all shell tree patches range-diff bench clean distclean help
+.PHONY: run test test-all shell tree patches range-diff deb bench clean distclean help
