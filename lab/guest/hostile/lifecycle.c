@@ -1,0 +1,705 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lifecycle - devices, processes and drivers that go away while a device is used
+ *
+ * Each test leaves the system as it was: the pins, the charge and the page tables
+ * of the system are compared, and all devices are opened and bound again.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "common.h"
+#include "ops.h"
+
+enum { MAX_DEVICES = 16, NR_PAGES = 64 };
+
+static uint64_t page_size, nr_kills = 20, nr_rounds = 20;
+static unsigned int nr_devices;
+static char **bdfs;
+static struct device devices[MAX_DEVICES];
+static struct usage at_start;
+static struct random generator = { 1 };
+
+/*
+ * Each device can be opened and bound: nothing is left of its last user. The last
+ * device is only unplugged, as the emulator does not bear many resets of it.
+ */
+static bool all_devices_work(void)
+{
+	struct user user;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < nr_devices - 1; i++) {
+		ret = user_open(&user, devices[i].node);
+		if (ret) {
+			printf("# %s: %s\n", devices[i].bdf, errno_name(-ret));
+			return false;
+		}
+		user_close(&user);
+	}
+	return true;
+}
+
+static bool all_is_back(void)
+{
+	return usage_becomes(at_start) && all_devices_work();
+}
+
+/* Kill "stress" after a number of operations, which differs each time */
+static bool kill_stress(uint64_t *killed_in)
+{
+	uint64_t operations = 1 + random_next(&generator) %
+			      (1 << random_below(&generator, 12));
+	int fd = memfd_create("progress", 0);
+	struct progress *progress;
+	char number[16], seed[24];
+	char *args[MAX_DEVICES + 16] = {
+		"stress", "-t", "2", "-a", "1000000000", "-p", number, "-s", seed,
+	};
+	unsigned int i;
+	bool killed;
+	pid_t pid;
+
+	if (ftruncate(fd, page_size))
+		die("ftruncate failed: %s", strerror(errno));
+	progress = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (progress == MAP_FAILED)
+		die("mmap failed: %s", strerror(errno));
+	snprintf(number, sizeof(number), "%d", fd);
+	snprintf(seed, sizeof(seed), "%lu", random_next(&generator) >> 32);
+	for (i = 0; i < nr_devices - 1; i++)
+		args[9 + i] = (char *)devices[i].bdf;
+
+	pid = fork_child();
+	if (!pid) {
+		dup2(open_file("/tmp/stress.log", O_RDWR | O_CREAT | O_TRUNC), 1);
+		execv("/programs/stress", args);
+		_exit(127);
+	}
+	while (progress->operations < operations && !waitpid(pid, NULL, WNOHANG))
+		sched_yield();
+	killed_in[progress->op]++;
+	killed = kill_and_wait(pid);
+	if (!killed)
+		printf("# 'stress -t 2 -s %s' ended by itself\n", seed);
+	munmap(progress, page_size);
+	close(fd);
+	write_file(PARAMETER, "Y");
+	return killed;
+}
+
+static bool kills(void)
+{
+	uint64_t killed_in[NR_OPS] = {}, i;
+	unsigned int op;
+
+	for (i = 0; i < nr_kills; i++) {
+		if (!kill_stress(killed_in) || !usage_becomes(at_start) ||
+		    (i % 16 == 0 && !all_devices_work())) {
+			printf("# after %lu kills\n", i + 1);
+			return false;
+		}
+	}
+	printf("# %lu kills, in", nr_kills);
+	for (op = 0; op < NR_OPS; op++)
+		if (killed_in[op])
+			printf(" %s: %lu,", op_names[op], killed_in[op]);
+	printf("\n");
+	return all_is_back();
+}
+
+/* Memory that a user has mapped at IOVA 0 */
+static void *map_for(struct user *user, unsigned int nr_pages)
+{
+	void *va = map_memory(nr_pages * page_size, MAP_PRIVATE);
+	uint64_t iova = 0;
+
+	memset(va, 0x5a, nr_pages * page_size);
+	if (ioas_map(user->iommufd, user->ioas_id, va, nr_pages * page_size, &iova,
+		     MAP_AT))
+		die("cannot map memory");
+	return va;
+}
+
+static uint64_t phys_at(struct user *user, uint64_t iova)
+{
+	uint64_t length = 1, phys;
+
+	return get_pa(user->iommufd, user->ioas_id, iova, &length, &phys) ? 0 : phys;
+}
+
+/* Runs in the new program, with the file descriptors of the old one */
+static int after_exec(char **args)
+{
+	struct user user = {
+		.iommufd = number_of(args[0]),
+		.fd = number_of(args[1]),
+		.ioas_id = number_of(args[2]),
+	};
+	uint64_t length = NR_PAGES * page_size;
+	void *va;
+
+	/* The memory of the old program is still pinned */
+	if (!CHECK(phys_at(&user, 0) == number_of(args[3])) ||
+	    !CHECK(!ioas_unmap(user.iommufd, user.ioas_id, 0, &length)) ||
+	    !CHECK(!phys_at(&user, 0)))
+		return 1;
+	va = map_for(&user, 1);
+	return CHECK(phys_at(&user, 0) == pagemap_phys(va)) &&
+	       CHECK(!device_detach(user.fd)) ? 0 : 1;
+}
+
+static bool fork_and_exec(void)
+{
+	char text[4][24];
+	struct user user;
+	uint64_t phys;
+	void *va;
+	pid_t pid;
+
+	if (user_open(&user, devices[0].node))
+		die("cannot use %s", devices[0].bdf);
+	va = map_for(&user, NR_PAGES);
+	phys = pagemap_phys(va);
+	pid = fork_child();
+	if (!pid) {
+		uint64_t iova = 1ULL << 30;
+		void *own = map_memory(page_size, MAP_PRIVATE);
+
+		/* The child writes to a copy, the pinned page stays with the parent */
+		memset(va, 0, page_size);
+		memset(own, 1, page_size);
+		if (!CHECK(pagemap_phys(va) != phys) ||
+		    !CHECK(phys_at(&user, 0) == phys) ||
+		    !CHECK(!ioas_map(user.iommufd, user.ioas_id, own, page_size,
+				     &iova, MAP_AT)) ||
+		    !CHECK(phys_at(&user, iova) == pagemap_phys(own)))
+			_exit(1);
+		fcntl(user.fd, F_SETFD, 0);
+		fcntl(user.iommufd, F_SETFD, 0);
+		snprintf(text[0], sizeof(text[0]), "%d", user.iommufd);
+		snprintf(text[1], sizeof(text[1]), "%d", user.fd);
+		snprintf(text[2], sizeof(text[2]), "%u", user.ioas_id);
+		snprintf(text[3], sizeof(text[3]), "%lu", phys);
+		execl("/proc/self/exe", "lifecycle", "-x", text[0], text[1],
+		      text[2], text[3], NULL);
+		_exit(127);
+	}
+	user_close(&user);
+	if (!succeeds(pid) || !CHECK(pagemap_phys(va) == phys))
+		return false;
+	munmap(va, NR_PAGES * page_size);
+	return all_is_back();
+}
+
+/* The process whose memory is mapped has ended; others have the devices */
+static bool owner_ends_first(void)
+{
+	uint64_t *phys = shared_memory(page_size), iova = 0;
+	uint32_t other_id, id;
+	struct user user;
+	pid_t pid;
+
+	if (user_open(&user, devices[0].node) ||
+	    ioas_alloc(user.iommufd, &other_id))
+		die("cannot use %s", devices[0].bdf);
+	pid = fork_child();
+	if (!pid) {
+		map_for(&user, NR_PAGES);
+		*phys = phys_at(&user, 0);
+		_exit(0);
+	}
+	if (!succeeds(pid) || !CHECK(*phys) || !CHECK(phys_at(&user, 0) == *phys))
+		return false;
+	/* A copy reads the pinned pages. There is nothing to pin again. */
+	if (!CHECK(!ioas_copy(user.iommufd, other_id, &iova, user.ioas_id, 0,
+			      NR_PAGES * page_size, MAP_AT)))
+		return false;
+	id = other_id;
+	if (!CHECK(!device_attach(user.fd, &id)))
+		return false;
+	user.ioas_id = other_id;
+	if (!CHECK(phys_at(&user, 0) == *phys) || !CHECK(!device_detach(user.fd)))
+		return false;
+	id = other_id;
+	if (!CHECK(device_attach(user.fd, &id) == -EFAULT) ||
+	    !CHECK(usage_becomes(at_start)))
+		return false;
+	user_close(&user);
+	munmap(phys, page_size);
+	return all_is_back();
+}
+
+/* A process without CAP_SYS_RAWIO gets the file descriptors */
+static bool fewer_rights(void)
+{
+	struct user user;
+	int unbound;
+	pid_t pid;
+
+	if (user_open(&user, devices[0].node))
+		die("cannot use %s", devices[0].bdf);
+	unbound = open_file(devices[1].node, O_RDWR);
+	map_for(&user, 1);
+	pid = fork_child();
+	if (!pid) {
+		uint64_t iova = 1ULL << 30, length = 1, phys;
+		void *own = map_memory(page_size, MAP_PRIVATE);
+		struct iommu_noiommu_extent extent;
+		uint32_t id = user.ioas_id;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		if (!CHECK(open_file(devices[1].node, O_RDWR) < 0) ||
+		    !CHECK(device_bind(unbound, user.iommufd, &id) == -EPERM) ||
+		    !CHECK(get_pa(user.iommufd, user.ioas_id, 0, &length, &phys) ==
+			   -EPERM) ||
+		    !CHECK(get_pa_array(user.iommufd, user.ioas_id, 0, &length,
+					&extent, 1) == -EPERM))
+			_exit(1);
+		/* The rest needs only the file descriptor, as with an IOMMU */
+		id = user.ioas_id;
+		_exit(CHECK(!ioas_map(user.iommufd, user.ioas_id, own, page_size,
+				      &iova, MAP_AT)) &&
+		      CHECK(!device_attach(user.fd, &id)) &&
+		      CHECK(!device_detach(user.fd)) ? 0 : 1);
+	}
+	if (!succeeds(pid))
+		return false;
+	close(unbound);
+	user_close(&user);
+	return all_is_back();
+}
+
+/* How far the user of a device has got when the device is taken away */
+enum stage { OPENED, BOUND, ATTACHED, MAPPED, BUSY, NR_STAGES };
+
+struct load {
+	struct user user;
+	uint64_t phys;
+	_Atomic bool stop, wrong;
+	atomic_ulong nr_calls[3];
+};
+
+static void *query_all_the_time(void *arg)
+{
+	struct load *load = arg;
+	int ret;
+
+	while (!load->stop) {
+		uint64_t length = UINT64_MAX, phys;
+
+		ret = get_pa(load->user.iommufd, load->user.ioas_id, 0, &length,
+			     &phys);
+		if (ret ? ret != -EOPNOTSUPP : phys != load->phys)
+			load->wrong = true;
+		load->nr_calls[0]++;
+	}
+	return NULL;
+}
+
+static void *map_all_the_time(void *arg)
+{
+	struct load *load = arg;
+	void *va = map_memory(NR_PAGES * page_size, MAP_PRIVATE);
+
+	while (!load->stop) {
+		uint64_t iova = 1ULL << 30, length = NR_PAGES * page_size;
+
+		if (ioas_map(load->user.iommufd, load->user.ioas_id, va, length,
+			     &iova, MAP_AT) ||
+		    ioas_unmap(load->user.iommufd, load->user.ioas_id, iova,
+			       &length))
+			load->wrong = true;
+		load->nr_calls[1]++;
+	}
+	munmap(va, NR_PAGES * page_size);
+	return NULL;
+}
+
+static void *allocate_all_the_time(void *arg)
+{
+	struct load *load = arg;
+	uint32_t id;
+	int ret;
+
+	while (!load->stop) {
+		ret = hwpt_alloc(load->user.iommufd, load->user.devid,
+				 load->user.ioas_id, &id);
+		/* The device may be gone */
+		if (ret ? ret != -ENOENT : destroy(load->user.iommufd, id))
+			load->wrong = true;
+		load->nr_calls[2]++;
+	}
+	return NULL;
+}
+
+static int request_eventfd(int device)
+{
+	struct {
+		struct vfio_irq_set set;
+		int32_t fd;
+	} args = {
+		.set.argsz = sizeof(args),
+		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			     VFIO_IRQ_SET_ACTION_TRIGGER,
+		.set.index = VFIO_PCI_REQ_IRQ_INDEX,
+		.set.count = 1,
+		.fd = eventfd(0, EFD_CLOEXEC),
+	};
+
+	if (call(device, VFIO_DEVICE_SET_IRQS, &args))
+		die("cannot set the eventfd for the request to release a device");
+	return args.fd;
+}
+
+/* A process that writes to a file, which may take until the device is closed */
+static pid_t write_in_background(const char *path, const char *text, int device)
+{
+	pid_t pid = fork_child();
+
+	if (!pid) {
+		int error;
+
+		/* Only the parent has the device open */
+		close(device);
+		error = -try_write_file(path, text);
+		if (error)
+			printf("# writing '%s' to %s: %s\n", text, path,
+			       errno_name(error));
+		_exit(error ? 1 : 0);
+	}
+	return pid;
+}
+
+/*
+ * Take the device away from a user who has reached this stage, by writing @text
+ * to @path. The user closes the device when it is requested to.
+ */
+static bool take_away(unsigned int number, enum stage stage, const char *path,
+		      const char *text)
+{
+	void *(*const functions[])(void *) = {
+		query_all_the_time, map_all_the_time, allocate_all_the_time,
+	};
+	struct load load = {};
+	struct user *user = &load.user;
+	pthread_t threads[3];
+	int request = -1;
+	time_t closed;
+	uint64_t value;
+	unsigned int i;
+	void *va = NULL;
+	uint32_t id;
+	pid_t pid;
+
+	user->iommufd = open_file("/dev/iommu", O_RDWR);
+	user->fd = open_file(devices[number].node, O_RDWR);
+	if (user->iommufd < 0 || user->fd < 0)
+		die("cannot open %s", devices[number].node);
+	if (stage >= BOUND) {
+		if (device_bind(user->fd, user->iommufd, &user->devid) ||
+		    ioas_alloc(user->iommufd, &user->ioas_id))
+			die("cannot bind %s", devices[number].bdf);
+		request = request_eventfd(user->fd);
+	}
+	id = user->ioas_id;
+	if (stage >= ATTACHED && device_attach(user->fd, &id))
+		die("cannot attach %s", devices[number].bdf);
+	if (stage >= MAPPED) {
+		va = map_for(user, NR_PAGES);
+		load.phys = phys_at(user, 0);
+	}
+	for (i = 0; stage == BUSY && i < 3; i++)
+		pthread_create(&threads[i], NULL, functions[i], &load);
+
+	pid = write_in_background(path, text, user->fd);
+	/* A device that is not bound has no eventfd; the request waits */
+	if (request >= 0 && read(request, &value, sizeof(value)) != sizeof(value))
+		die("cannot read the eventfd");
+	for (i = 0; stage == BUSY && i < 3; i++) {
+		uint64_t calls = load.nr_calls[i];
+
+		while (load.nr_calls[i] < calls + 20)
+			sched_yield();
+	}
+	if (stage >= MAPPED && !CHECK(phys_at(user, 0) == load.phys))
+		return false;
+	closed = time(NULL);
+	close(user->fd);
+	/* It waits for the calls that use the device, but not for a timeout */
+	if (!CHECK(time(NULL) - closed < 40) || !succeeds(pid))
+		return false;
+	for (i = 0; stage == BUSY && i < 3; i++) {
+		uint64_t calls = load.nr_calls[i];
+
+		/* The iommufd works on without the device */
+		while (load.nr_calls[i] < calls + 20)
+			sched_yield();
+	}
+	load.stop = true;
+	for (i = 0; stage == BUSY && i < 3; i++)
+		pthread_join(threads[i], NULL);
+	if (!CHECK(!load.wrong) || !CHECK(access(devices[number].node, F_OK)) ||
+	    !CHECK(usage_becomes(at_start)))
+		return false;
+	close(request);
+	close(user->iommufd);
+	if (va)
+		munmap(va, NR_PAGES * page_size);
+	return true;
+}
+
+static void bind_driver(unsigned int number)
+{
+	const char *bdf = bdfs[number];
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", bdf);
+	write_file(path, "vfio-pci");
+	write_file("/sys/bus/pci/drivers_probe", "%s", bdf);
+	device_find(&devices[number], bdf);
+}
+
+static bool unbind(void)
+{
+	uint64_t round;
+
+	for (round = 0; round < nr_rounds; round++) {
+		if (!take_away(1, round % NR_STAGES,
+			       "/sys/bus/pci/drivers/vfio-pci/unbind", bdfs[1]))
+			return false;
+		bind_driver(1);
+	}
+	return all_is_back();
+}
+
+static bool removal(void)
+{
+	char path[128];
+	uint64_t round;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", bdfs[1]);
+	for (round = 0; round < nr_rounds; round++) {
+		if (!take_away(1, round % NR_STAGES, path, "1"))
+			return false;
+		write_file("/sys/bus/pci/rescan", "1");
+		bind_driver(1);
+	}
+	return all_is_back();
+}
+
+/* The emulator takes the last device out of its slot. It does not come back. */
+static bool unplug(void)
+{
+	unsigned int last = nr_devices - 1;
+	char path[128], address[32], expected[32];
+	unsigned int slot;
+	bool found = false;
+	FILE *file;
+
+	/* BDF without the function */
+	snprintf(expected, sizeof(expected), "%.*s\n",
+		 (int)(strrchr(bdfs[last], '.') - bdfs[last]), bdfs[last]);
+	for (slot = 0; !found && slot < 256; slot++) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/slots/%u/address", slot);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		found = fgets(address, sizeof(address), file) &&
+			!strcmp(address, expected);
+		fclose(file);
+	}
+	if (!found)
+		die("%s is not in a slot", bdfs[last]);
+	snprintf(path, sizeof(path), "/sys/bus/pci/slots/%u/power", slot - 1);
+	if (!take_away(last, BUSY, path, "0"))
+		return false;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdfs[last]);
+	if (!CHECK(access(path, F_OK)))
+		return false;
+	return all_is_back();
+}
+
+/* Two users who both want the device, one its group and one its cdev */
+struct fight {
+	atomic_uint owner;
+	atomic_ulong wins[2], losses[2];
+	_Atomic bool wrong;
+};
+
+static void own(struct fight *fight, unsigned int user)
+{
+	unsigned int nobody = 0;
+
+	fight->wins[user]++;
+	if (!atomic_compare_exchange_strong(&fight->owner, &nobody, user + 1))
+		fight->wrong = true;
+	sched_yield();
+	fight->owner = 0;
+}
+
+static void lose(struct fight *fight, unsigned int user, int ret)
+{
+	fight->losses[user]++;
+	if (ret == -EBUSY)
+		return;
+	printf("# the %s: %s\n", user ? "cdev" : "group", errno_name(-ret));
+	fight->wrong = true;
+}
+
+static bool fight_is_over(struct fight *fight)
+{
+	return fight->wrong || (fight->wins[0] >= nr_rounds &&
+				fight->wins[1] >= nr_rounds &&
+				fight->losses[0] + fight->losses[1] >= nr_rounds);
+}
+
+static void use_group(struct fight *fight)
+{
+	int fd;
+
+	while (!fight_is_over(fight)) {
+		fd = open_file(devices[0].group, O_RDWR);
+		if (fd < 0) {
+			lose(fight, 0, fd);
+			continue;
+		}
+		own(fight, 0);
+		close(fd);
+	}
+}
+
+static void use_cdev(struct fight *fight)
+{
+	int iommufd = open_file("/dev/iommu", O_RDWR), fd, ret;
+	uint32_t id;
+
+	while (!fight_is_over(fight)) {
+		fd = open_file(devices[0].node, O_RDWR);
+		if (fd < 0) {
+			lose(fight, 1, fd);
+			continue;
+		}
+		ret = device_bind(fd, iommufd, &id);
+		if (ret)
+			lose(fight, 1, ret);
+		else
+			own(fight, 1);
+		close(fd);
+	}
+}
+
+static bool group_against_cdev(void)
+{
+	struct fight *fight = shared_memory(page_size);
+	pid_t group, cdev;
+	bool ok;
+
+	group = fork_child();
+	if (!group) {
+		use_group(fight);
+		_exit(0);
+	}
+	cdev = fork_child();
+	if (!cdev) {
+		use_cdev(fight);
+		_exit(0);
+	}
+	ok = succeeds(group);
+	ok &= succeeds(cdev);
+	printf("# group: %lu times, %lu times busy; cdev: %lu times, %lu times busy\n",
+	       fight->wins[0], fight->losses[0], fight->wins[1], fight->losses[1]);
+	return ok && CHECK(!fight->wrong) && all_is_back();
+}
+
+/* Suspend as far as @level while the device is mapped and GET_PA runs */
+static bool suspend_to(const char *level)
+{
+	struct load load = {};
+	pthread_t thread;
+	uint64_t calls;
+	void *va;
+
+	if (user_open(&load.user, devices[0].node))
+		die("cannot use %s", devices[0].bdf);
+	va = map_for(&load.user, NR_PAGES);
+	load.phys = pagemap_phys(va);
+	pthread_create(&thread, NULL, query_all_the_time, &load);
+
+	write_file("/sys/power/pm_test", "%s", level);
+	write_file("/sys/power/state", "freeze");
+	write_file("/sys/power/pm_test", "none");
+
+	calls = load.nr_calls[0];
+	while (load.nr_calls[0] < calls + 100)
+		sched_yield();
+	load.stop = true;
+	pthread_join(thread, NULL);
+	if (!CHECK(!load.wrong) || !CHECK(phys_at(&load.user, 0) == load.phys) ||
+	    !CHECK(((char *)va)[page_size] == 0x5a) ||
+	    !CHECK(device_can_reset(load.user.fd) >= 0) ||
+	    !CHECK(!device_detach(load.user.fd)) || !CHECK(!phys_at(&load.user, 0)))
+		return false;
+	user_close(&load.user);
+	munmap(va, NR_PAGES * page_size);
+	return true;
+}
+
+static bool suspend(void)
+{
+	write_file("/sys/module/suspend/parameters/pm_test_delay", "0");
+	return suspend_to("freezer") && suspend_to("devices") && all_is_back();
+}
+
+static const struct test tests[] = {
+	{ "processes are killed in all states", kills },
+	{ "fork and exec with open devices", fork_and_exec },
+	{ "the process that mapped its memory ends first", owner_ends_first },
+	{ "a process with fewer rights gets the devices", fewer_rights },
+	{ "the driver is unbound from a device in use", unbind },
+	{ "a device in use is removed", removal },
+	{ "a group user and a cdev user want the device", group_against_cdev },
+	{ "suspend and resume", suspend },
+	{ "a device in use is unplugged", unplug },
+};
+
+int main(int argc, char **argv)
+{
+	const char *selected = "";
+	unsigned int i;
+	int option;
+
+	page_size = getpagesize();
+	if (argc > 1 && !strcmp(argv[1], "-x"))
+		return after_exec(argv + 2);
+	while ((option = getopt(argc, argv, "k:r:s:t:")) >= 0)
+		switch (option) {
+		case 'k': nr_kills = number_of(optarg); break;
+		case 'r': nr_rounds = number_of(optarg); break;
+		case 's': generator.state = number_of(optarg); break;
+		case 't': selected = optarg; break;
+		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] DEVICE...");
+		}
+	bdfs = argv + optind;
+	nr_devices = argc - optind;
+	if (nr_devices < 4 || nr_devices > MAX_DEVICES)
+		die("4 to %u devices, of which the last one is in a slot", MAX_DEVICES);
+	for (i = 0; i < nr_devices; i++)
+		device_find(&devices[i], bdfs[i]);
+	at_start = usage_now();
+	return run_tests(tests, ARRAY_SIZE(tests), selected);
+}
