@@ -2,7 +2,7 @@
 
 export BASE LINUX SOURCES INPUT SUITE SET MUTANT SINCE DISCARD
 
-## BASE=7.1 (default) or BASE=7.3 selects the Linux release: see series/.
+## BASE=7.1 (default), BASE=7.3 or BASE=6.12 selects the Linux release: see series/.
 ##
 ## make run [INPUT=file]      write a file through noiommu-vfio0 to an emulated NVMe disk, and read it back
 run: tree

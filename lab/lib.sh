@@ -25,6 +25,9 @@ die() {
 	"choose one of: $(cd "$root/series" && echo linux-* | sed 's/linux-//g')"
 # shellcheck source=../series/linux-7.1/pin
 . "$series/pin"
+kunit_tree=${programs_of:+$root/build/linux-$programs_of} # has a kunit.py that lab/judge can use
+kunit_tree=${kunit_tree:-$tree}
+[ -z "${TREE:-}" ] || programs_of='' # this tree has its own tests
 
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMITTER_DATE
 export CCACHE_DIR=$cache/ccache CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=6G

@@ -94,7 +94,7 @@ export_series() {
 }
 
 same_files() {
-	diff -rq --no-dereference --exclude=why --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
+	diff -rq --no-dereference --exclude=why --exclude=lacks --exclude=cover.txt --exclude=pin "$1" "$series" >/dev/null 2>&1
 }
 
 # Require a kernel tree without an operation in progress or uncommitted edits.
