@@ -612,26 +612,56 @@ static bool out_of_memory(void)
 	       CHECK(killed == 1) && CHECK(usage_becomes(at_start));
 }
 
-/* Calls that take long, one after the other */
-static void call_all_the_time(struct user *user, void *va, uint64_t size,
-			      struct iommu_noiommu_extent *extents, bool *wrong)
+#define LONG_PAGES	2048
+#define LONG_EXTENTS	4096
+
+/* A user whose calls take long */
+struct long_calls {
+	struct user user;
+	void *va;
+	struct iommu_noiommu_extent *extents;
+	bool wrong;	/* a call has failed */
+};
+
+static void start_long_calls(struct long_calls *calls)
 {
+	*calls = (struct long_calls){
+		.va = map_memory(LONG_PAGES * page_size, MAP_PRIVATE),
+		.extents = map_memory(LONG_EXTENTS * sizeof(*calls->extents),
+				      MAP_PRIVATE),
+	};
+	use_device(&calls->user);
+}
+
+static void end_long_calls(struct long_calls *calls)
+{
+	user_close(&calls->user);
+	munmap(calls->extents, LONG_EXTENTS * sizeof(*calls->extents));
+	munmap(calls->va, LONG_PAGES * page_size);
+}
+
+static void call_one_by_one(struct long_calls *calls)
+{
+	const uint64_t size = LONG_PAGES * page_size;
+	struct user *user = &calls->user;
 	uint64_t length = size, iova = 2 * GIB;
 	uint32_t id, other;
+	bool wrong = false;
 
-	*wrong |= map(user, va, size, 0);
-	*wrong |= get_pa_array(user->iommufd, user->ioas_id, 0, &length, extents,
-			       4096) < 0;
-	*wrong |= ioas_copy(user->iommufd, user->ioas_id, &iova, user->ioas_id, 0,
-			    size, MAP_AT);
-	*wrong |= ioas_alloc(user->iommufd, &other);
+	wrong |= map(user, calls->va, size, 0);
+	wrong |= get_pa_array(user->iommufd, user->ioas_id, 0, &length,
+			      calls->extents, LONG_EXTENTS) < 0;
+	wrong |= ioas_copy(user->iommufd, user->ioas_id, &iova, user->ioas_id, 0,
+			   size, MAP_AT);
+	wrong |= ioas_alloc(user->iommufd, &other);
 	id = other;
-	*wrong |= device_attach(user->fd, &id) < 0;
+	wrong |= device_attach(user->fd, &id) < 0;
 	id = user->ioas_id;
-	*wrong |= device_attach(user->fd, &id) < 0;
-	*wrong |= destroy(user->iommufd, other);
-	*wrong |= unmap(user, 2 * GIB, size);
-	*wrong |= unmap(user, 0, size);
+	wrong |= device_attach(user->fd, &id) < 0;
+	wrong |= destroy(user->iommufd, other);
+	wrong |= unmap(user, 2 * GIB, size);
+	wrong |= unmap(user, 0, size);
+	calls->wrong = wrong;
 }
 
 static void count_signal(int signal)
@@ -643,34 +673,25 @@ static void count_signal(int signal)
 /* A handler of a signal does not end a call */
 static bool signals(void)
 {
-	const uint64_t size = 2048 * page_size;
 	struct sigaction action = { .sa_handler = count_signal };
 	struct itimerval timer = { { 0, 2000 }, { 0, 2000 } }, none = {};
-	struct iommu_noiommu_extent *extents;
-	struct user user;
-	bool wrong = false;
-	void *va;
+	struct long_calls calls;
 
-	extents = map_memory(4096 * sizeof(*extents), MAP_PRIVATE);
-	va = map_memory(size, MAP_PRIVATE);
-	use_device(&user);
+	start_long_calls(&calls);
 	flag->value = 0;
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
-	while (flag->value < 5 * nr_rounds && !wrong)
-		call_all_the_time(&user, va, size, extents, &wrong);
+	while (flag->value < 5 * nr_rounds && !calls.wrong)
+		call_one_by_one(&calls);
 	setitimer(ITIMER_REAL, &none, NULL);
 	printf("# %u signals\n", flag->value);
-	user_close(&user);
-	munmap(extents, 4096 * sizeof(*extents));
-	munmap(va, size);
-	return CHECK(!wrong) && CHECK(usage_becomes(at_start));
+	end_long_calls(&calls);
+	return CHECK(!calls.wrong) && CHECK(usage_becomes(at_start));
 }
 
 /* SIGKILL ends a call */
 static bool killed_in_a_call(void)
 {
-	const uint64_t size = 2048 * page_size;
 	uint64_t round;
 
 	for (round = 0; round < nr_rounds; round++) {
@@ -680,17 +701,12 @@ static bool killed_in_a_call(void)
 		flag->value = 0;
 		pid = fork_child();
 		if (!pid) {
-			struct iommu_noiommu_extent *extents;
-			struct user user;
-			bool wrong = false;
-			void *va;
+			struct long_calls calls;
 
-			extents = map_memory(4096 * sizeof(*extents), MAP_PRIVATE);
-			va = map_memory(size, MAP_PRIVATE);
-			use_device(&user);
+			start_long_calls(&calls);
 			flag->value = 1;
-			while (!wrong)
-				call_all_the_time(&user, va, size, extents, &wrong);
+			while (!calls.wrong)
+				call_one_by_one(&calls);
 			_exit(1);
 		}
 		while (!flag->value && !waitpid(pid, NULL, WNOHANG))
