@@ -447,8 +447,8 @@ static int create_io_queue(struct nvme *nvme)
 
 static int read_capabilities(struct nvme *nvme)
 {
+	size_t size, doorbells = 2 * (IO_QUEUE_ID + 1);
 	void *regs;
-	size_t size;
 	int ret;
 
 	ret = noiommu_map_bar(&nvme->dev, 0, &regs, &size);
@@ -462,6 +462,10 @@ static int read_capabilities(struct nvme *nvme)
 	if (!(nvme->cap & CAP_CSS_NVM))
 		return noiommu_error(nvme->iommu, EOPNOTSUPP,
 			"%s does not have the NVM command set", nvme->dev.bdf);
+	if (size < REG_DOORBELLS + (doorbells * 4 << CAP_DSTRD(nvme->cap)))
+		return noiommu_error(nvme->iommu, EOPNOTSUPP,
+			"the doorbells of %s are not in its BAR 0 of %zu bytes (CAP %#llx)",
+			nvme->dev.bdf, size, (unsigned long long)nvme->cap);
 	nvme->page_size = 4096U << CAP_MPSMIN(nvme->cap);
 	return 0;
 }
