@@ -714,6 +714,21 @@ static bool silent_controller(void)
 	return fault_is_reported(SILENT) && fault_is_reported(FATAL);
 }
 
+/* It is silent when the signal arrives */
+static bool signal_ends_the_wait(void)
+{
+	int status;
+
+	CHECK(transfers(NONE, true, &status) && !status);
+	sim->at_command = 6;
+	sim->stop_at = sim->nr_steps + 1000;
+	sim->stop_signal = SIGINT;
+	CHECK(transfers(SILENT, true, &status) && status == 1);
+	CHECK(strstr(message, "interrupted"));
+	sim->stop_signal = 0;
+	return true;
+}
+
 static bool unknown_completions(void)
 {
 	return fault_is_reported(UNKNOWN_ID) && fault_is_reported(OTHER_ID);
@@ -773,6 +788,7 @@ int main(int argc, char **argv)
 		{ "the controller vanishes", vanished_controller },
 		{ "a command fails", wrong_status },
 		{ "the controller does not respond any more", silent_controller },
+		{ "a signal ends the wait for a silent controller", signal_ends_the_wait },
 		{ "the controller completes what was not sent", unknown_completions },
 		{ "the controller is reset by somebody else", reset_controller },
 		{ "the controller returns garbage", garbage_from_the_controller },
