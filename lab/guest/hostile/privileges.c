@@ -266,47 +266,32 @@ static void set_filter(unsigned int without)
 /* A driver from start to end. Returns the number of the step that has failed, or 0. */
 static int drive(void)
 {
-	struct vfio_region_info bar = { .argsz = sizeof(bar) };
-	struct vfio_region_info config = {
-		.argsz = sizeof(config),
-		.index = VFIO_PCI_CONFIG_REGION_INDEX,
-	};
 	uint64_t iova = 0, length = page_size;
 	struct iommu_noiommu_extent extent;
-	uint16_t command = 0;
+	struct vfio_region_info bar;
 	struct user user;
-	off_t at;
 	void *va, *regs;
 
 	if (user_open(&user, devices[0].node))
 		return 1;
-	if (call(user.fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
-	    call(user.fd, VFIO_DEVICE_GET_REGION_INFO, &bar))
-		return 2;
+	device_bar(user.fd, &bar);
 	regs = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, user.fd,
 		    bar.offset);
 	va = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (regs == MAP_FAILED || va == MAP_FAILED ||
 	    *(volatile uint32_t *)regs == UINT32_MAX)
-		return 3;
+		return 2;
 	if (ioas_map(user.iommufd, user.ioas_id, va, page_size, &iova, MAP_AT) ||
 	    get_pa_array(user.iommufd, user.ioas_id, 0, &length, &extent, 1) != 1 ||
 	    !extent.phys || extent.length != page_size)
-		return 4;
-	at = config.offset + PCI_COMMAND;
-	if (pread(user.fd, &command, 2, at) != 2)
-		return 5;
-	command |= PCI_COMMAND_MASTER;
-	if (pwrite(user.fd, &command, 2, at) != 2)
-		return 6;
-	command &= ~PCI_COMMAND_MASTER;
-	if (pwrite(user.fd, &command, 2, at) != 2 || device_reset(user.fd))
-		return 7;
-	if (munmap(regs, bar.size) ||
+		return 3;
+	device_command(user.fd, PCI_COMMAND_MASTER, 0);
+	device_command(user.fd, 0, PCI_COMMAND_MASTER);
+	if (device_reset(user.fd) || munmap(regs, bar.size) ||
 	    ioas_unmap(user.iommufd, user.ioas_id, 0, &length) ||
 	    munmap(va, page_size))
-		return 8;
+		return 4;
 	user_close(&user);
 	return 0;
 }
