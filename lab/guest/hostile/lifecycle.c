@@ -402,11 +402,12 @@ static void end_load(struct load *load, pthread_t threads[3])
 		pthread_join(threads[i], NULL);
 }
 
-/* What takes a device away: these bytes, at this place of a file */
+/* What takes a device away: @nr_writes times @length bytes, to this place of a file */
 struct taking {
 	char path[128];
-	const void *bytes;
+	const char *bytes;
 	size_t length;
+	unsigned int nr_writes;
 	off_t at;
 };
 
@@ -416,16 +417,18 @@ static pid_t write_in_background(const struct taking *taking, int device)
 	pid_t pid = fork_child();
 
 	if (!pid) {
+		unsigned int i;
 		int fd;
 
 		/* Only the parent has the device open */
 		close(device);
 		fd = open_file(taking->path, O_WRONLY);
-		if (pwrite(fd, taking->bytes, taking->length, taking->at) ==
-		    (ssize_t)taking->length)
-			_exit(0);
-		printf("# writing to %s: %s\n", taking->path, errno_name(errno));
-		_exit(1);
+		for (i = 0; i < taking->nr_writes; i++)
+			if (pwrite(fd, taking->bytes + i * taking->length,
+				   taking->length, taking->at) < 0)
+				die("cannot write to %s: %s", taking->path,
+				    strerror(errno));
+		_exit(0);
 	}
 	return pid;
 }
@@ -543,6 +546,7 @@ static bool unbind(void)
 		.path = "/sys/bus/pci/drivers/vfio-pci/unbind",
 		.bytes = bdfs[1],
 		.length = strlen(bdfs[1]),
+		.nr_writes = 1,
 	};
 	uint64_t round;
 
@@ -556,7 +560,7 @@ static bool unbind(void)
 
 static bool removal(void)
 {
-	struct taking taking = { .bytes = "1", .length = 1 };
+	struct taking taking = { .bytes = "1", .length = 1, .nr_writes = 1 };
 	uint64_t round;
 
 	snprintf(taking.path, sizeof(taking.path),
@@ -573,7 +577,7 @@ static bool removal(void)
 /* The emulator takes the last device out of its slot. It does not come back. */
 static bool unplug(void)
 {
-	struct taking taking = { .bytes = "0", .length = 1 };
+	struct taking taking = { .bytes = "0", .length = 1, .nr_writes = 1 };
 	unsigned int last = nr_devices - 1;
 	char path[128], address[32], expected[32];
 	unsigned int slot;
@@ -604,8 +608,8 @@ static bool unplug(void)
 	return all_is_back();
 }
 
-/* The place of a register of a port's PCI Express capability */
-static off_t express_register(const char *config, unsigned int offset)
+/* The place of a port's slot control register, and its value */
+static off_t slot_control(const char *config, uint16_t *value)
 {
 	uint8_t bytes[256];
 	int fd = open_file(config, O_RDONLY);
@@ -614,23 +618,27 @@ static off_t express_register(const char *config, unsigned int offset)
 	if (fd < 0 || pread(fd, bytes, sizeof(bytes), 0) != sizeof(bytes))
 		die("cannot read %s", config);
 	close(fd);
-	for (at = bytes[PCI_CAPABILITY_LIST]; at; at = bytes[at + 1])
-		if (bytes[at] == PCI_CAP_ID_EXP)
-			return at + offset;
-	die("%s has no PCI Express capability", config);
+	at = bytes[PCI_CAPABILITY_LIST];
+	while (at && bytes[at] != PCI_CAP_ID_EXP)
+		at = bytes[at + 1];
+	if (!at)
+		die("%s has no PCI Express capability", config);
+	memcpy(value, bytes + at + PCI_EXP_SLTCTL, sizeof(*value));
+	return at + PCI_EXP_SLTCTL;
 }
 
 /*
- * Devices that vanish, as the power of their slots is cut behind the back of the
- * kernel. They do not come back.
+ * Devices that vanish: the power of their slots is cut for a moment, and QEMU takes
+ * them out. The kernel gets the interrupt afterwards. They do not come back.
  */
 static bool surprise_removal(void)
 {
-	static const uint16_t off = PCI_EXP_SLTCTL_PWR_OFF |
-				    PCI_EXP_SLTCTL_PWR_IND_OFF |
-				    PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_PDCE |
-				    PCI_EXP_SLTCTL_DLLSCE;
-	struct taking taking = { .bytes = &off, .length = sizeof(off) };
+	uint16_t values[2];
+	struct taking taking = {
+		.bytes = (char *)values,
+		.length = sizeof(values[0]),
+		.nr_writes = 2,
+	};
 	unsigned int stage;
 
 	if (nr_pulled != NR_STAGES)
@@ -638,7 +646,9 @@ static bool surprise_removal(void)
 	for (stage = 0; stage < NR_STAGES; stage++) {
 		snprintf(taking.path, sizeof(taking.path),
 			 "/sys/bus/pci/devices/%s/../config", pulled[stage].bdf);
-		taking.at = express_register(taking.path, PCI_EXP_SLTCTL);
+		taking.at = slot_control(taking.path, &values[1]);
+		values[0] = (values[1] & ~PCI_EXP_SLTCTL_HPIE) |
+			    PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
 		if (!take_away(&pulled[stage], stage, &taking, true)) {
 			printf("# at stage %u\n", stage);
 			return false;
@@ -713,10 +723,9 @@ static bool reset_next_to(const struct sibling *sibling, struct user *user,
 			die("cannot use %s", device->bdf);
 		break;
 	}
-	if (sibling->state == IN_USE) {
-		if (ioas_alloc(user->iommufd, &load.user.ioas_id))
-			die("cannot allocate an IOAS");
-	}
+	if (sibling->state == IN_USE &&
+	    ioas_alloc(user->iommufd, &load.user.ioas_id))
+		die("cannot allocate an IOAS");
 	id = load.user.ioas_id;
 	if (sibling->state >= IS_ATTACHED && device_attach(other.fd, &id))
 		die("cannot attach %s", device->bdf);
