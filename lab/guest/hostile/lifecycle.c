@@ -522,6 +522,8 @@ static bool take_away(struct device *device, enum stage stage,
 	if (!CHECK(!load.wrong) || !CHECK(node_vanishes(device->node)) ||
 	    !CHECK(usage_becomes(at_start)))
 		return false;
+	if (regs)
+		printf("# the DMA was %s\n", *(char *)va ? "cut off" : "complete");
 	close(request);
 	close(user->iommufd);
 	if (va)
