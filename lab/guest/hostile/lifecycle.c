@@ -411,23 +411,27 @@ struct taking {
 	off_t at;
 };
 
+static void take(const struct taking *taking)
+{
+	int fd = open_file(taking->path, O_WRONLY);
+	unsigned int i;
+
+	for (i = 0; i < taking->nr_writes; i++)
+		if (pwrite(fd, taking->bytes + i * taking->length,
+			   taking->length, taking->at) < 0)
+			die("cannot write to %s: %s", taking->path, strerror(errno));
+	close(fd);
+}
+
 /* A process that writes to the file, which may take until the device is closed */
-static pid_t write_in_background(const struct taking *taking, int device)
+static pid_t take_in_background(const struct taking *taking, int device)
 {
 	pid_t pid = fork_child();
 
 	if (!pid) {
-		unsigned int i;
-		int fd;
-
 		/* Only the parent has the device open */
 		close(device);
-		fd = open_file(taking->path, O_WRONLY);
-		for (i = 0; i < taking->nr_writes; i++)
-			if (pwrite(fd, taking->bytes + i * taking->length,
-				   taking->length, taking->at) < 0)
-				die("cannot write to %s: %s", taking->path,
-				    strerror(errno));
+		take(taking);
 		_exit(0);
 	}
 	return pid;
@@ -462,10 +466,10 @@ static void *start_dma(struct load *load)
 
 /*
  * Take the device away from a user who has reached this stage. The user closes
- * the device when it is requested to. With @dma, the device is edu and does DMA.
+ * the device when it is requested to. If it vanishes, it is edu, and does DMA.
  */
 static bool take_away(struct device *device, enum stage stage,
-		      const struct taking *taking, bool dma)
+		      const struct taking *taking, bool vanishes)
 {
 	struct load load = {};
 	struct user *user = &load.user;
@@ -474,8 +478,8 @@ static bool take_away(struct device *device, enum stage stage,
 	time_t closed;
 	uint64_t value;
 	void *va = NULL, *regs = NULL;
+	pid_t pid = 0;
 	uint32_t id;
-	pid_t pid;
 
 	user->iommufd = open_file("/dev/iommu", O_RDWR);
 	user->fd = open_file(device->node, O_RDWR);
@@ -496,10 +500,13 @@ static bool take_away(struct device *device, enum stage stage,
 	}
 	if (stage == BUSY)
 		start_load(&load, threads);
-	if (stage == BUSY && dma)
+	if (stage == BUSY && vanishes)
 		regs = start_dma(&load);
 
-	pid = write_in_background(taking, user->fd);
+	if (vanishes)
+		take(taking);
+	else
+		pid = take_in_background(taking, user->fd);
 	/* A device that is not bound has no eventfd; the request waits */
 	if (request >= 0 && read(request, &value, sizeof(value)) != sizeof(value))
 		die("cannot read the eventfd");
@@ -512,7 +519,7 @@ static bool take_away(struct device *device, enum stage stage,
 	closed = time(NULL);
 	close(user->fd);
 	/* It waits for the calls that use the device, but not for a timeout */
-	if (!CHECK(time(NULL) - closed < 40) || !succeeds(pid))
+	if (!CHECK(time(NULL) - closed < 40) || (pid && !succeeds(pid)))
 		return false;
 	if (stage == BUSY) {
 		/* The iommufd works on without the device */
