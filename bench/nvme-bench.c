@@ -72,7 +72,8 @@ static void user_open(const char *disk)
 {
 	static const volatile sig_atomic_t never;
 
-	if (noiommu_open(&iommu) || nvme_open(&nvme, &iommu, disk, &never) ||
+	if (noiommu_open(&iommu) ||
+	    nvme_open(&nvme, &iommu, disk, NVME_POLL, &never) ||
 	    noiommu_map(&iommu, buffers, MAX_DEPTH * MAX_SIZE, &dma))
 		fail("%s", iommu.error);
 	disk_size = nvme.nr_blocks * nvme.block_size;

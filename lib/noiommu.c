@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -437,11 +439,13 @@ int noiommu_bus_master(struct noiommu_device *dev, bool enable)
 	ret = noiommu_config_read(dev, PCI_COMMAND, &command, sizeof(command));
 	if (ret)
 		return ret;
-	/* Nothing handles INTx. On a shared line it would interrupt forever */
 	if (enable)
-		command |= PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE;
+		command |= PCI_COMMAND_MASTER;
 	else
 		command &= ~PCI_COMMAND_MASTER;
+	/* If nothing handles INTx, it would interrupt forever on a shared line */
+	if (enable && !dev->uses_intx)
+		command |= PCI_COMMAND_INTX_DISABLE;
 	return noiommu_config_write(dev, PCI_COMMAND, &command, sizeof(command));
 }
 
@@ -453,6 +457,60 @@ int noiommu_device_reset(struct noiommu_device *dev)
 	if (ioctl(dev->fd, VFIO_DEVICE_RESET))
 		return noiommu_error(dev->iommu, errno, "cannot reset %s: %s",
 				     dev->bdf, strerror(errno));
+	return 0;
+}
+
+int noiommu_irq_open(struct noiommu_device *dev, unsigned int index)
+{
+	struct {
+		struct vfio_irq_set set;
+		int32_t fd;
+	} args = {
+		.set.argsz = sizeof(args),
+		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			     VFIO_IRQ_SET_ACTION_TRIGGER,
+		.set.index = index,
+		.set.count = 1,
+	};
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
+	int ret;
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info) || !info.count)
+		return noiommu_error(dev->iommu, EOPNOTSUPP,
+			"%s has no interrupt of this kind", dev->bdf);
+	args.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (args.fd < 0)
+		return noiommu_error(dev->iommu, errno,
+			"cannot create an eventfd: %s", strerror(errno));
+	if (ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &args)) {
+		ret = noiommu_error(dev->iommu, errno,
+			"cannot enable an interrupt of %s: %s", dev->bdf,
+			strerror(errno));
+		close(args.fd);
+		return ret;
+	}
+	dev->uses_intx = index == VFIO_PCI_INTX_IRQ_INDEX;
+	return args.fd;
+}
+
+int noiommu_irq_wait(struct noiommu_device *dev, int eventfd, int timeout_ms)
+{
+	struct pollfd pollfd = { .fd = eventfd, .events = POLLIN };
+	struct vfio_irq_set unmask = {
+		.argsz = sizeof(unmask),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK,
+		.index = VFIO_PCI_INTX_IRQ_INDEX,
+		.count = 1,
+	};
+	uint64_t count;
+
+	if (poll(&pollfd, 1, timeout_ms) <= 0)
+		return 0;
+	if (read(eventfd, &count, sizeof(count)) != sizeof(count) ||
+	    (dev->uses_intx && ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &unmask)))
+		return noiommu_error(dev->iommu, EIO,
+			"cannot handle an interrupt of %s: %s", dev->bdf,
+			strerror(errno));
 	return 0;
 }
 

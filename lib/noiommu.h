@@ -86,6 +86,7 @@ struct noiommu_device {
 	uint32_t dev_id;	/* iommufd object of the device */
 	uint32_t hwpt_id;	/* iommufd object of the page table */
 	bool can_reset;
+	bool uses_intx;
 	uint64_t config_offset;
 	struct {
 		void *addr;
@@ -243,8 +244,8 @@ int noiommu_config_write(struct noiommu_device *dev, unsigned int offset,
 /**
  * noiommu_bus_master() - Enable or disable DMA
  * @dev: Open device
- * @enable: New value of the Bus Master Enable bit. If set, INTx is disabled: VFIO
- *	handles it only after VFIO_DEVICE_SET_IRQS, and nothing else clears it
+ * @enable: New value of the Bus Master Enable bit. If set, INTx is disabled unless
+ *	noiommu_irq_open() has enabled it: nothing else would clear it
  *
  * Return: 0, or -EIO if the configuration space cannot be accessed
  */
@@ -257,6 +258,32 @@ int noiommu_bus_master(struct noiommu_device *dev, bool enable);
  * Return: 0, or -EOPNOTSUPP if the device does not support reset
  */
 int noiommu_device_reset(struct noiommu_device *dev);
+
+/**
+ * noiommu_irq_open() - Enable the first interrupt of a kind
+ * @dev: Open device
+ * @index: VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSI_IRQ_INDEX or
+ *	VFIO_PCI_MSIX_IRQ_INDEX
+ *
+ * The caller closes the eventfd after noiommu_device_close().
+ *
+ * Return: an eventfd that counts interrupts, or
+ * -EOPNOTSUPP: the device has no interrupt of this kind
+ */
+int noiommu_irq_open(struct noiommu_device *dev, unsigned int index);
+
+/**
+ * noiommu_irq_wait() - Wait for an interrupt
+ * @dev: Open device
+ * @eventfd: Of noiommu_irq_open()
+ * @timeout_ms: -1 waits without a limit
+ *
+ * INTx, which is masked when it occurs, is unmasked. The device must have deasserted
+ * it, or it occurs again.
+ *
+ * Return: 0, also after a signal or the timeout, or -EIO
+ */
+int noiommu_irq_wait(struct noiommu_device *dev, int eventfd, int timeout_ms);
 
 /**
  * noiommu_map() - Map and pin memory, and read its physical extents

@@ -43,6 +43,12 @@ static const char *const memory_names[] = {
 	[MEMORY_2M] = "2m",
 };
 
+static const char *const irq_names[] = {
+	[NVME_POLL] = "none",
+	[NVME_INTX] = "intx",
+	[NVME_MSIX] = "msix",
+};
+
 struct options {
 	const char *bdf;
 	const char *file;
@@ -50,6 +56,7 @@ struct options {
 	uint64_t offset;
 	uint64_t length;	/* UNKNOWN: not given */
 	enum memory_kind memory;
+	enum nvme_irq irq;
 	bool unaligned;
 	bool verbose;
 };
@@ -545,7 +552,7 @@ static int with_disk(const struct options *opt,
 
 	if (noiommu_open(&job.iommu))
 		return fail("%s", job.iommu.error);
-	if (nvme_open(&job.nvme, &job.iommu, opt->bdf, &stop)) {
+	if (nvme_open(&job.nvme, &job.iommu, opt->bdf, opt->irq, &stop)) {
 		noiommu_close(&job.iommu);
 		return fail("%s", job.iommu.error);
 	}
@@ -554,6 +561,9 @@ static int with_disk(const struct options *opt,
 		show_device(&job.nvme.dev);
 
 	ret = use(&job, opt);
+	if (opt->verbose && opt->irq != NVME_POLL)
+		fprintf(stderr, "interrupts: waited %u times\n",
+			job.nvme.nr_waits);
 
 	/* Stops DMA to the buffers before they are unpinned */
 	nvme_close(&job.nvme);
@@ -621,6 +631,8 @@ static const char transfer_options[] =
 	"  --length=N          copy N bytes\n"
 	"  --memory=4k|thp|2m  buffers in scattered 4 KiB pages (the default), transparent\n"
 	"                      huge pages, or reserved 2 MiB pages\n"
+	"  --interrupts=none|intx|msix\n"
+	"                      poll for completions (the default), or wait for interrupts\n"
 	"  --unaligned         buffers that start in the middle of a page, for tests\n"
 	"  --verbose           show the binding and the extents\n";
 
@@ -680,17 +692,16 @@ static bool parse_size(const char *text, uint64_t *value)
 	return true;
 }
 
-static bool parse_memory(const char *text, enum memory_kind *kind)
+/* The position of @text among three names, or -1 */
+static int parse_name(const char *text, const char *const names[3])
 {
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(memory_names) / sizeof(memory_names[0]); i++) {
-		if (!strcmp(text, memory_names[i])) {
-			*kind = i;
-			return true;
-		}
+	for (i = 0; i < 3; i++) {
+		if (!strcmp(text, names[i]))
+			return i;
 	}
-	return false;
+	return -1;
 }
 
 static const struct command *find_command(const char *name)
@@ -706,11 +717,12 @@ static const struct command *find_command(const char *name)
 
 int main(int argc, char **argv)
 {
-	enum { OFFSET = 256, LENGTH, MEMORY, UNALIGNED };
+	enum { OFFSET = 256, LENGTH, MEMORY, INTERRUPTS, UNALIGNED };
 	static const struct option long_options[] = {
 		{ "offset", required_argument, NULL, OFFSET },
 		{ "length", required_argument, NULL, LENGTH },
 		{ "memory", required_argument, NULL, MEMORY },
+		{ "interrupts", required_argument, NULL, INTERRUPTS },
 		{ "unaligned", no_argument, NULL, UNALIGNED },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -719,7 +731,7 @@ int main(int argc, char **argv)
 	struct options opt = { .length = UNKNOWN };
 	const struct command *command;
 	bool help = false;
-	int option, status;
+	int option, status, name;
 
 	while ((option = getopt_long(argc, argv, "hv", long_options, NULL)) != -1) {
 		switch (option) {
@@ -732,9 +744,18 @@ int main(int argc, char **argv)
 				return usage_error("'%s' is not a size", optarg);
 			break;
 		case MEMORY:
-			if (!parse_memory(optarg, &opt.memory))
+			name = parse_name(optarg, memory_names);
+			if (name < 0)
 				return usage_error("'%s' is not a kind of memory",
 						   optarg);
+			opt.memory = name;
+			break;
+		case INTERRUPTS:
+			name = parse_name(optarg, irq_names);
+			if (name < 0)
+				return usage_error("'%s' is not a kind of interrupt",
+						   optarg);
+			opt.irq = name;
 			break;
 		case UNALIGNED:
 			opt.unaligned = true;

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/vfio.h>
+
 #include "nvme.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -65,6 +67,7 @@ static void dma_rmb(void) { __asm__ volatile("dmb oshld" ::: "memory"); }
 #define IDENTIFY_SIZE		4096
 #define FEATURE_NR_QUEUES	7
 #define QUEUE_CONTIGUOUS	1
+#define QUEUE_INTERRUPTS	2
 
 #define NSID			1
 #define IO_QUEUE_ID		1
@@ -424,7 +427,8 @@ static int create_io_queue(struct nvme *nvme)
 		.opcode = ADMIN_CREATE_CQ,
 		.prp = { nvme->io.cq_pa },
 		.cdw10 = size_and_id,
-		.cdw11 = QUEUE_CONTIGUOUS,
+		.cdw11 = QUEUE_CONTIGUOUS |
+			 (nvme->irq < 0 ? 0 : QUEUE_INTERRUPTS),
 	};
 	struct nvme_command create_sq = {
 		.opcode = ADMIN_CREATE_SQ,
@@ -447,8 +451,8 @@ static int create_io_queue(struct nvme *nvme)
 
 static int read_capabilities(struct nvme *nvme)
 {
+	size_t size, doorbells = 2 * (IO_QUEUE_ID + 1);
 	void *regs;
-	size_t size;
 	int ret;
 
 	ret = noiommu_map_bar(&nvme->dev, 0, &regs, &size);
@@ -462,17 +466,31 @@ static int read_capabilities(struct nvme *nvme)
 	if (!(nvme->cap & CAP_CSS_NVM))
 		return noiommu_error(nvme->iommu, EOPNOTSUPP,
 			"%s does not have the NVM command set", nvme->dev.bdf);
+	if (size < REG_DOORBELLS + (doorbells * 4 << CAP_DSTRD(nvme->cap)))
+		return noiommu_error(nvme->iommu, EOPNOTSUPP,
+			"the doorbells of %s are not in its BAR 0 of %zu bytes (CAP %#llx)",
+			nvme->dev.bdf, size, (unsigned long long)nvme->cap);
 	nvme->page_size = 4096U << CAP_MPSMIN(nvme->cap);
 	return 0;
 }
 
+static int open_irq(struct nvme *nvme, enum nvme_irq irq)
+{
+	if (irq == NVME_POLL)
+		return 0;
+	nvme->irq = noiommu_irq_open(&nvme->dev, irq == NVME_INTX ?
+				     VFIO_PCI_INTX_IRQ_INDEX :
+				     VFIO_PCI_MSIX_IRQ_INDEX);
+	return nvme->irq < 0 ? nvme->irq : 0;
+}
+
 int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
-	      const volatile sig_atomic_t *cancel)
+	      enum nvme_irq irq, const volatile sig_atomic_t *cancel)
 {
 	uint32_t class_code;
 	int ret;
 
-	*nvme = (struct nvme){ .iommu = iommu, .cancel = cancel };
+	*nvme = (struct nvme){ .iommu = iommu, .cancel = cancel, .irq = -1 };
 	ret = noiommu_pci_class(iommu, bdf, &class_code);
 	if (ret)
 		return ret;
@@ -485,6 +503,8 @@ int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
 	if (ret)
 		return ret;
 	ret = read_capabilities(nvme);
+	if (!ret)
+		ret = open_irq(nvme, irq);
 	if (!ret)
 		ret = alloc_dma_memory(nvme);
 	if (!ret)
@@ -551,6 +571,8 @@ void nvme_close(struct nvme *nvme)
 		wait_csts(nvme, CSTS_READY, 0, ready_timeout_ms(nvme));
 	}
 	noiommu_device_close(&nvme->dev);
+	if (nvme->irq >= 0)
+		close(nvme->irq);
 
 	noiommu_unmap(nvme->iommu, &nvme->dma);
 	munmap(dma.addr, dma.length);
@@ -605,6 +627,12 @@ int nvme_wait(struct nvme *nvme, unsigned int slot)
 			return noiommu_error(nvme->iommu, EINTR, "interrupted");
 		if (now_ms() > waiting->deadline)
 			return command_timeout(nvme, "an I/O command");
+		if (nvme->irq < 0)
+			continue;
+		nvme->nr_waits++;
+		ret = noiommu_irq_wait(&nvme->dev, nvme->irq, COMMAND_TIMEOUT_MS);
+		if (ret)
+			return ret;
 	}
 	status = waiting->status;
 	waiting->status = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small NVMe driver that uses noiommu.h: one admin and one I/O queue, polled.
+ * A small NVMe driver that uses noiommu.h: one admin and one I/O queue. I/O is polled,
+ * or waits for interrupts.
  *
  * Functions return 0 or a negative errno and store a line of text in the error
  * field of struct noiommu. The caller serializes calls on one controller.
@@ -19,6 +20,8 @@
 #define NVME_MAX_DEPTH		8		/* commands in flight */
 #define NVME_MAX_TRANSFER	(3 << 20)	/* bytes of one command */
 #define NVME_PRP_PAGES		2		/* enough for NVME_MAX_TRANSFER */
+
+enum nvme_irq { NVME_POLL, NVME_INTX, NVME_MSIX };
 
 enum nvme_opcode {
 	NVME_FLUSH = 0x00,
@@ -85,6 +88,8 @@ struct nvme {
 	volatile uint8_t *regs;
 	uint64_t cap;
 	bool dead;		/* it stopped responding */
+	int irq;		/* eventfd, -1: polled */
+	unsigned int nr_waits;	/* for interrupts */
 
 	struct noiommu_mem dma;	/* queues, PRP lists, identify data */
 	struct nvme_queue admin;
@@ -109,10 +114,11 @@ struct nvme {
  * @nvme: Filled in
  * @iommu: Open context; must outlive @nvme
  * @bdf: PCI address
+ * @irq: How to wait for I/O commands
  * @cancel: nvme_wait() fails with -EINTR once this is not 0; must outlive @nvme
  */
 int nvme_open(struct nvme *nvme, struct noiommu *iommu, const char *bdf,
-	      const volatile sig_atomic_t *cancel);
+	      enum nvme_irq irq, const volatile sig_atomic_t *cancel);
 
 /**
  * nvme_close() - Shut the controller down

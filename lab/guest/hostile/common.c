@@ -179,6 +179,82 @@ int device_can_reset(int fd)
 	return ret ?: !!(info.flags & VFIO_DEVICE_FLAGS_RESET);
 }
 
+void device_bar(int fd, struct vfio_region_info *region)
+{
+	*region = (struct vfio_region_info){ .argsz = sizeof(*region) };
+	for (; region->index < 6; region->index++) {
+		if (call(fd, VFIO_DEVICE_GET_REGION_INFO, region))
+			die("GET_REGION_INFO failed");
+		if (region->flags & VFIO_REGION_INFO_FLAG_MMAP &&
+		    region->size >= (uint64_t)getpagesize())
+			return;
+	}
+	die("the device has no BAR that can be mapped");
+}
+
+int device_export_bar(int fd, uint32_t index)
+{
+	struct {
+		struct vfio_device_feature feature;
+		struct vfio_device_feature_dma_buf dma_buf;
+		struct vfio_region_dma_range range;
+	} args = {
+		.feature.argsz = sizeof(args),
+		.feature.flags = VFIO_DEVICE_FEATURE_GET |
+				 VFIO_DEVICE_FEATURE_DMA_BUF,
+		.dma_buf.region_index = index,
+		.dma_buf.open_flags = O_RDWR | O_CLOEXEC,
+		.dma_buf.nr_ranges = 1,
+		.range.length = getpagesize(),
+	};
+
+	return call(fd, VFIO_DEVICE_FEATURE, &args);
+}
+
+void device_command(int fd, uint16_t set, uint16_t clear)
+{
+	struct vfio_region_info config = {
+		.argsz = sizeof(config),
+		.index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	uint16_t command;
+
+	if (call(fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
+	    pread(fd, &command, 2, config.offset + PCI_COMMAND) != 2)
+		die("cannot read the command register");
+	command = (command | set) & ~clear;
+	if (pwrite(fd, &command, 2, config.offset + PCI_COMMAND) != 2)
+		die("cannot write the command register");
+}
+
+enum {
+	EDU_DMA_SOURCE = 0x80,
+	EDU_DMA_DESTINATION = 0x88,
+	EDU_DMA_LENGTH = 0x90,
+	EDU_DMA_COMMAND = 0x98,
+	EDU_DMA_RUN = 1,
+	EDU_DMA_TO_MEMORY = 2,
+	EDU_BUFFER = 0x40000,
+};
+
+static volatile uint64_t *edu_register(void *regs, unsigned int offset)
+{
+	return (uint64_t *)((char *)regs + offset);
+}
+
+void edu_start_dma(void *regs, uint64_t phys, uint64_t length)
+{
+	*edu_register(regs, EDU_DMA_SOURCE) = EDU_BUFFER;
+	*edu_register(regs, EDU_DMA_DESTINATION) = phys;
+	*edu_register(regs, EDU_DMA_LENGTH) = length;
+	*edu_register(regs, EDU_DMA_COMMAND) = EDU_DMA_RUN | EDU_DMA_TO_MEMORY;
+}
+
+bool edu_is_busy(void *regs)
+{
+	return *edu_register(regs, EDU_DMA_COMMAND) & EDU_DMA_RUN;
+}
+
 int ioas_alloc(int iommufd, uint32_t *ioas_id)
 {
 	struct iommu_ioas_alloc args = { .size = sizeof(args) };

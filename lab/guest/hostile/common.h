@@ -72,6 +72,15 @@ int device_attach(int fd, uint32_t *pt_id);
 int device_detach(int fd);
 int device_reset(int fd);
 int device_can_reset(int fd);
+/* The first BAR that can be mapped, or die. @region has its index, offset and size. */
+void device_bar(int fd, struct vfio_region_info *region);
+/* A dma-buf of its first page, which disabling memory decoding revokes */
+int device_export_bar(int fd, uint32_t index);
+/* Set or clear bits of the command register */
+void device_command(int fd, uint16_t set, uint16_t clear);
+/* Of QEMU's edu device: write zeroes to memory, 100 ms later. @regs is its BAR 0. */
+void edu_start_dma(void *regs, uint64_t phys, uint64_t length);
+bool edu_is_busy(void *regs);
 int ioas_alloc(int iommufd, uint32_t *ioas_id);
 int ioas_map(int iommufd, uint32_t ioas_id, void *va, uint64_t length,
 	     uint64_t *iova, uint32_t flags);

@@ -727,49 +727,14 @@ static bool same_state(const struct state *before, struct state *now)
 /* A dma-buf of a BAR, which disabling the BAR revokes */
 static int export_bar(void)
 {
-	struct {
-		struct vfio_device_feature feature;
-		struct vfio_device_feature_dma_buf dma_buf;
-		struct vfio_region_dma_range range;
-	} args = {
-		.feature.argsz = sizeof(args),
-		.feature.flags = VFIO_DEVICE_FEATURE_GET |
-				 VFIO_DEVICE_FEATURE_DMA_BUF,
-		.dma_buf.open_flags = O_RDWR | O_CLOEXEC,
-		.dma_buf.nr_ranges = 1,
-	};
-	struct vfio_region_info region = { .argsz = sizeof(region) };
+	struct vfio_region_info region;
 
-	for (region.index = 0; region.index < 6; region.index++) {
-		if (call(device_fd, VFIO_DEVICE_GET_REGION_INFO, &region))
-			die("GET_REGION_INFO failed");
-		if (region.flags & VFIO_REGION_INFO_FLAG_MMAP &&
-		    region.size >= page_size)
-			break;
-	}
-	args.dma_buf.region_index = region.index;
-	args.range.length = page_size;
+	device_bar(device_fd, &region);
 	bar_va = (uintptr_t)mmap(NULL, page_size, PROT_READ | PROT_WRITE,
 				 MAP_SHARED, device_fd, region.offset);
 	if (bar_va == (uintptr_t)MAP_FAILED)
 		die("cannot map a BAR of %s", device.bdf);
-	return call(device_fd, VFIO_DEVICE_FEATURE, &args);
-}
-
-static void disable_bars(void)
-{
-	struct vfio_region_info config = {
-		.argsz = sizeof(config),
-		.index = VFIO_PCI_CONFIG_REGION_INDEX,
-	};
-	uint16_t command;
-
-	if (call(device_fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
-	    pread(device_fd, &command, 2, config.offset + PCI_COMMAND) != 2)
-		die("cannot read the command register of %s", device.bdf);
-	command &= ~PCI_COMMAND_MEMORY;
-	if (pwrite(device_fd, &command, 2, config.offset + PCI_COMMAND) != 2)
-		die("cannot write the command register of %s", device.bdf);
+	return device_export_bar(device_fd, region.index);
 }
 
 static void set_up(char **bdfs)
@@ -838,7 +803,7 @@ static void set_up(char **bdfs)
 	if (bar_fd < 0 ||
 	    ioas_map_file(iommufd, ioas_id, bar_fd, 0, length, &iova, MAP_AT))
 		die("cannot map a dma-buf of %s", device.bdf);
-	disable_bars();
+	device_command(device_fd, 0, PCI_COMMAND_MEMORY);
 }
 
 static bool has_errors(const struct spec *spec)

@@ -19,16 +19,23 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
+#include <linux/pci_regs.h>
 
 #include "common.h"
 #include "ops.h"
 
 enum { MAX_DEVICES = 16, NR_PAGES = 64 };
 
+/* How far the user of a device has got when the device is taken away */
+enum stage { OPENED, BOUND, ATTACHED, MAPPED, BUSY, NR_STAGES };
+
 static uint64_t page_size, nr_kills = 20, nr_rounds = 20;
 static unsigned int nr_devices;
 static char **bdfs;
 static struct device devices[MAX_DEVICES];
+static struct device functions[2];		/* of one slot */
+static struct device pulled[NR_STAGES];		/* edu, each in a slot */
+static unsigned int nr_functions, nr_pulled;
 static struct usage at_start;
 static struct random generator = { 1 };
 
@@ -284,9 +291,6 @@ static bool fewer_rights(void)
 	return all_is_back();
 }
 
-/* How far the user of a device has got when the device is taken away */
-enum stage { OPENED, BOUND, ATTACHED, MAPPED, BUSY, NR_STAGES };
-
 struct load {
 	struct user user;
 	uint64_t phys;
@@ -366,96 +370,167 @@ static int request_eventfd(int device)
 	return args.fd;
 }
 
-/* A process that writes to a file, which may take until the device is closed */
-static pid_t write_in_background(const char *path, const char *text, int device)
-{
-	pid_t pid = fork_child();
-
-	if (!pid) {
-		int error;
-
-		/* Only the parent has the device open */
-		close(device);
-		error = -try_write_file(path, text);
-		if (error)
-			printf("# writing '%s' to %s: %s\n", text, path,
-			       errno_name(error));
-		_exit(error ? 1 : 0);
-	}
-	return pid;
-}
-
-/*
- * Take the device away from a user who has reached this stage, by writing @text
- * to @path. The user closes the device when it is requested to.
- */
-static bool take_away(unsigned int number, enum stage stage, const char *path,
-		      const char *text)
+static void start_load(struct load *load, pthread_t threads[3])
 {
 	void *(*const functions[])(void *) = {
 		query_all_the_time, map_all_the_time, allocate_all_the_time,
 	};
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, functions[i], load);
+}
+
+static void wait_for_load(struct load *load)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		uint64_t calls = load->nr_calls[i];
+
+		while (load->nr_calls[i] < calls + 20)
+			sched_yield();
+	}
+}
+
+static void end_load(struct load *load, pthread_t threads[3])
+{
+	unsigned int i;
+
+	load->stop = true;
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* What takes a device away: @nr_writes times @length bytes, to this place of a file */
+struct taking {
+	char path[128];
+	const char *bytes;
+	size_t length;
+	unsigned int nr_writes;
+	off_t at;
+};
+
+static void take(const struct taking *taking)
+{
+	int fd = open_file(taking->path, O_WRONLY);
+	unsigned int i;
+
+	for (i = 0; i < taking->nr_writes; i++)
+		if (pwrite(fd, taking->bytes + i * taking->length,
+			   taking->length, taking->at) < 0)
+			die("cannot write to %s: %s", taking->path, strerror(errno));
+	close(fd);
+}
+
+/* A process that writes to the file, which may take until the device is closed */
+static pid_t take_in_background(const struct taking *taking, int device)
+{
+	pid_t pid = fork_child();
+
+	if (!pid) {
+		/* Only the parent has the device open */
+		close(device);
+		take(taking);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* The node may vanish some time later */
+static bool node_vanishes(const char *node)
+{
+	time_t end = time(NULL) + 40;
+
+	while (!access(node, F_OK))
+		if (time(NULL) > end)
+			return false;
+	return true;
+}
+
+/* Start DMA of an edu device to its mapping. Returns its registers. */
+static void *start_dma(struct load *load)
+{
+	struct vfio_region_info bar;
+	void *regs;
+
+	device_bar(load->user.fd, &bar);
+	regs = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    load->user.fd, bar.offset);
+	if (regs == MAP_FAILED)
+		die("cannot map a BAR: %s", strerror(errno));
+	device_command(load->user.fd, PCI_COMMAND_MASTER, 0);
+	edu_start_dma(regs, load->phys, page_size / 2);
+	return regs;
+}
+
+/*
+ * Take the device away from a user who has reached this stage. The user closes
+ * the device when it is requested to. If it vanishes, it is edu, and does DMA.
+ */
+static bool take_away(struct device *device, enum stage stage,
+		      const struct taking *taking, bool vanishes)
+{
 	struct load load = {};
 	struct user *user = &load.user;
 	pthread_t threads[3];
 	int request = -1;
 	time_t closed;
 	uint64_t value;
-	unsigned int i;
-	void *va = NULL;
+	void *va = NULL, *regs = NULL;
+	pid_t pid = 0;
 	uint32_t id;
-	pid_t pid;
 
 	user->iommufd = open_file("/dev/iommu", O_RDWR);
-	user->fd = open_file(devices[number].node, O_RDWR);
+	user->fd = open_file(device->node, O_RDWR);
 	if (user->iommufd < 0 || user->fd < 0)
-		die("cannot open %s", devices[number].node);
+		die("cannot open %s", device->node);
 	if (stage >= BOUND) {
 		if (device_bind(user->fd, user->iommufd, &user->devid) ||
 		    ioas_alloc(user->iommufd, &user->ioas_id))
-			die("cannot bind %s", devices[number].bdf);
+			die("cannot bind %s", device->bdf);
 		request = request_eventfd(user->fd);
 	}
 	id = user->ioas_id;
 	if (stage >= ATTACHED && device_attach(user->fd, &id))
-		die("cannot attach %s", devices[number].bdf);
+		die("cannot attach %s", device->bdf);
 	if (stage >= MAPPED) {
 		va = map_for(user, NR_PAGES);
 		load.phys = phys_at(user, 0);
 	}
-	for (i = 0; stage == BUSY && i < 3; i++)
-		pthread_create(&threads[i], NULL, functions[i], &load);
+	if (stage == BUSY)
+		start_load(&load, threads);
+	if (stage == BUSY && vanishes)
+		regs = start_dma(&load);
 
-	pid = write_in_background(path, text, user->fd);
+	if (vanishes)
+		take(taking);
+	else
+		pid = take_in_background(taking, user->fd);
 	/* A device that is not bound has no eventfd; the request waits */
 	if (request >= 0 && read(request, &value, sizeof(value)) != sizeof(value))
 		die("cannot read the eventfd");
-	for (i = 0; stage == BUSY && i < 3; i++) {
-		uint64_t calls = load.nr_calls[i];
-
-		while (load.nr_calls[i] < calls + 20)
-			sched_yield();
-	}
+	if (stage == BUSY)
+		wait_for_load(&load);
+	if (regs)
+		munmap(regs, page_size);
 	if (stage >= MAPPED && !CHECK(phys_at(user, 0) == load.phys))
 		return false;
 	closed = time(NULL);
 	close(user->fd);
 	/* It waits for the calls that use the device, but not for a timeout */
-	if (!CHECK(time(NULL) - closed < 40) || !succeeds(pid))
+	if (!CHECK(time(NULL) - closed < 40) || (pid && !succeeds(pid)))
 		return false;
-	for (i = 0; stage == BUSY && i < 3; i++) {
-		uint64_t calls = load.nr_calls[i];
-
+	if (stage == BUSY) {
 		/* The iommufd works on without the device */
-		while (load.nr_calls[i] < calls + 20)
-			sched_yield();
+		wait_for_load(&load);
+		end_load(&load, threads);
 	}
-	load.stop = true;
-	for (i = 0; stage == BUSY && i < 3; i++)
-		pthread_join(threads[i], NULL);
-	if (!CHECK(!load.wrong) || !CHECK(access(devices[number].node, F_OK)) ||
+	if (!CHECK(!load.wrong) || !CHECK(node_vanishes(device->node)) ||
 	    !CHECK(usage_becomes(at_start)))
 		return false;
+	if (regs)
+		printf("# the DMA was %s\n", *(char *)va ? "cut off" : "complete");
 	close(request);
 	close(user->iommufd);
 	if (va)
@@ -463,41 +538,47 @@ static bool take_away(unsigned int number, enum stage stage, const char *path,
 	return true;
 }
 
-static void bind_driver(unsigned int number)
+static void bind_driver(struct device *device)
 {
-	const char *bdf = bdfs[number];
+	const char *bdf = device->bdf;
 	char path[128];
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", bdf);
 	write_file(path, "vfio-pci");
 	write_file("/sys/bus/pci/drivers_probe", "%s", bdf);
-	device_find(&devices[number], bdf);
+	device_find(device, bdf);
 }
 
 static bool unbind(void)
 {
+	struct taking taking = {
+		.path = "/sys/bus/pci/drivers/vfio-pci/unbind",
+		.bytes = bdfs[1],
+		.length = strlen(bdfs[1]),
+		.nr_writes = 1,
+	};
 	uint64_t round;
 
 	for (round = 0; round < nr_rounds; round++) {
-		if (!take_away(1, round % NR_STAGES,
-			       "/sys/bus/pci/drivers/vfio-pci/unbind", bdfs[1]))
+		if (!take_away(&devices[1], round % NR_STAGES, &taking, false))
 			return false;
-		bind_driver(1);
+		bind_driver(&devices[1]);
 	}
 	return all_is_back();
 }
 
 static bool removal(void)
 {
-	char path[128];
+	struct taking taking = { .bytes = "1", .length = 1, .nr_writes = 1 };
 	uint64_t round;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", bdfs[1]);
+	snprintf(taking.path, sizeof(taking.path),
+		 "/sys/bus/pci/devices/%s/remove", bdfs[1]);
 	for (round = 0; round < nr_rounds; round++) {
-		if (!take_away(1, round % NR_STAGES, path, "1"))
+		if (!take_away(&devices[1], round % NR_STAGES, &taking, false))
 			return false;
 		write_file("/sys/bus/pci/rescan", "1");
-		bind_driver(1);
+		bind_driver(&devices[1]);
 	}
 	return all_is_back();
 }
@@ -505,6 +586,7 @@ static bool removal(void)
 /* The emulator takes the last device out of its slot. It does not come back. */
 static bool unplug(void)
 {
+	struct taking taking = { .bytes = "0", .length = 1, .nr_writes = 1 };
 	unsigned int last = nr_devices - 1;
 	char path[128], address[32], expected[32];
 	unsigned int slot;
@@ -525,13 +607,281 @@ static bool unplug(void)
 	}
 	if (!found)
 		die("%s is not in a slot", bdfs[last]);
-	snprintf(path, sizeof(path), "/sys/bus/pci/slots/%u/power", slot - 1);
-	if (!take_away(last, BUSY, path, "0"))
+	snprintf(taking.path, sizeof(taking.path), "/sys/bus/pci/slots/%u/power",
+		 slot - 1);
+	if (!take_away(&devices[last], BUSY, &taking, false))
 		return false;
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdfs[last]);
 	if (!CHECK(access(path, F_OK)))
 		return false;
 	return all_is_back();
+}
+
+/* The place of a port's slot control register, and its value */
+static off_t slot_control(const char *config, uint16_t *value)
+{
+	uint8_t bytes[256];
+	int fd = open_file(config, O_RDONLY);
+	uint8_t at;
+
+	if (fd < 0 || pread(fd, bytes, sizeof(bytes), 0) != sizeof(bytes))
+		die("cannot read %s", config);
+	close(fd);
+	at = bytes[PCI_CAPABILITY_LIST];
+	while (at && bytes[at] != PCI_CAP_ID_EXP)
+		at = bytes[at + 1];
+	if (!at)
+		die("%s has no PCI Express capability", config);
+	memcpy(value, bytes + at + PCI_EXP_SLTCTL, sizeof(*value));
+	return at + PCI_EXP_SLTCTL;
+}
+
+/*
+ * Devices that vanish: the power of their slots is cut for a moment, and QEMU takes
+ * them out. The kernel gets the interrupt afterwards. They do not come back.
+ */
+static bool surprise_removal(void)
+{
+	uint16_t values[2];
+	struct taking taking = {
+		.bytes = (char *)values,
+		.length = sizeof(values[0]),
+		.nr_writes = 2,
+	};
+	unsigned int stage;
+
+	if (nr_pulled != NR_STAGES)
+		die("%u options -p are required", NR_STAGES);
+	for (stage = 0; stage < NR_STAGES; stage++) {
+		snprintf(taking.path, sizeof(taking.path),
+			 "/sys/bus/pci/devices/%s/../config", pulled[stage].bdf);
+		taking.at = slot_control(taking.path, &values[1]);
+		values[0] = (values[1] & ~PCI_EXP_SLTCTL_HPIE) |
+			    PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
+		if (!take_away(&pulled[stage], stage, &taking, true)) {
+			printf("# at stage %u\n", stage);
+			return false;
+		}
+	}
+	return all_is_back();
+}
+
+static int hot_reset(int fd)
+{
+	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset) };
+
+	return call(fd, VFIO_DEVICE_PCI_HOT_RESET, &reset);
+}
+
+/* States of the other function, and whether a user of the first may reset both */
+static const struct sibling {
+	const char *name;
+	enum { UNTOUCHED, IS_OPEN, OTHER_IOMMUFD, IN_GROUP, NO_DRIVER, REMOVED,
+	       IS_BOUND, IS_ATTACHED, IN_USE } state;
+	int expected;
+} siblings[] = {
+	{ "closed", UNTOUCHED, -EINVAL },
+	{ "open, but not bound", IS_OPEN, -EINVAL },
+	{ "bound to another iommufd", OTHER_IOMMUFD, -EINVAL },
+	{ "used by its group", IN_GROUP, -EINVAL },
+	{ "without a driver", NO_DRIVER, -EINVAL },
+	{ "removed", REMOVED, 0 },
+	{ "bound", IS_BOUND, 0 },
+	{ "attached to the same IOAS", IS_ATTACHED, 0 },
+	{ "mapping memory", IN_USE, 0 },
+};
+
+static bool reset_next_to(const struct sibling *sibling, struct user *user,
+			  uint64_t phys)
+{
+	struct load load = { .user = *user };
+	struct user other = { .fd = -1, .iommufd = -1 };
+	struct device *device = &functions[1];
+	pthread_t threads[3];
+	char path[128];
+	void *va = NULL;
+	uint32_t id;
+	bool ok;
+
+	switch (sibling->state) {
+	case UNTOUCHED:
+		break;
+	case OTHER_IOMMUFD:
+		if (user_open(&other, device->node))
+			die("cannot use %s", device->bdf);
+		break;
+	case IN_GROUP:
+		other.fd = open_file(device->group, O_RDWR);
+		if (other.fd < 0)
+			die("cannot open %s", device->group);
+		break;
+	case NO_DRIVER:
+		write_file("/sys/bus/pci/drivers/vfio-pci/unbind", "%s", device->bdf);
+		break;
+	case REMOVED:
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove",
+			 device->bdf);
+		write_file(path, "1");
+		break;
+	default:
+		other.fd = open_file(device->node, O_RDWR);
+		load.user.fd = other.fd;
+		if (other.fd < 0 ||
+		    (sibling->state >= IS_BOUND &&
+		     device_bind(other.fd, user->iommufd, &load.user.devid)))
+			die("cannot use %s", device->bdf);
+		break;
+	}
+	if (sibling->state == IN_USE &&
+	    ioas_alloc(user->iommufd, &load.user.ioas_id))
+		die("cannot allocate an IOAS");
+	id = load.user.ioas_id;
+	if (sibling->state >= IS_ATTACHED && device_attach(other.fd, &id))
+		die("cannot attach %s", device->bdf);
+	if (sibling->state == IN_USE) {
+		va = map_for(&load.user, NR_PAGES);
+		load.phys = phys_at(&load.user, 0);
+		start_load(&load, threads);
+		wait_for_load(&load);
+	}
+
+	ok = CHECK(hot_reset(user->fd) == sibling->expected) &&
+	     CHECK(phys_at(user, 0) == phys);
+	if (sibling->state == IN_USE) {
+		wait_for_load(&load);
+		end_load(&load, threads);
+		ok = ok && CHECK(!load.wrong) &&
+		     CHECK(phys_at(&load.user, 0) == load.phys) &&
+		     CHECK(((char *)va)[page_size] == 0x5a);
+		munmap(va, NR_PAGES * page_size);
+	}
+	if (sibling->state == REMOVED)
+		write_file("/sys/bus/pci/rescan", "1");
+	if (sibling->state == REMOVED || sibling->state == NO_DRIVER)
+		bind_driver(device);
+	close(other.fd);
+	close(other.iommufd);
+	return ok;
+}
+
+static bool hot_resets(void)
+{
+	unsigned int i;
+
+	if (nr_functions != ARRAY_SIZE(functions))
+		die("two options -f are required");
+	for (i = 0; i < ARRAY_SIZE(siblings); i++) {
+		struct user user;
+		void *va;
+		bool ok;
+
+		if (user_open(&user, functions[0].node))
+			die("cannot use %s", functions[0].bdf);
+		va = map_for(&user, NR_PAGES);
+		ok = reset_next_to(&siblings[i], &user, phys_at(&user, 0));
+		user_close(&user);
+		munmap(va, NR_PAGES * page_size);
+		if (!ok || !CHECK(usage_becomes(at_start))) {
+			printf("# the other function is %s\n", siblings[i].name);
+			return false;
+		}
+	}
+	return all_is_back();
+}
+
+/* A BAR that is mapped, and revoked at any time */
+struct revoking {
+	struct user user;
+	int dma_buf;
+	uint64_t start;		/* physical address */
+	_Atomic bool stop, wrong;
+	atomic_ulong mapped, refused, found, revoked;
+};
+
+static void *map_bar_all_the_time(void *arg)
+{
+	struct revoking *revoking = arg;
+	struct user *user = &revoking->user;
+
+	while (!revoking->stop) {
+		uint64_t iova = 0, length = page_size;
+		unsigned int i;
+		int ret;
+
+		ret = ioas_map_file(user->iommufd, user->ioas_id,
+				    revoking->dma_buf, 0, page_size, &iova, MAP_AT);
+		if (ret) {
+			revoking->refused++;
+			revoking->wrong |= !CHECK(ret == -ENODEV);
+			continue;
+		}
+		revoking->mapped++;
+		for (i = 0; i < 20; i++) {
+			uint64_t any = 1, phys;
+
+			ret = get_pa(user->iommufd, user->ioas_id, 0, &any, &phys);
+			if (ret) {
+				revoking->revoked++;
+				revoking->wrong |= !CHECK(ret == -EINVAL);
+			} else {
+				revoking->found++;
+				revoking->wrong |= !CHECK(phys == revoking->start);
+			}
+		}
+		revoking->wrong |= !CHECK(!ioas_unmap(user->iommufd, user->ioas_id,
+						      0, &length));
+	}
+	return NULL;
+}
+
+static uint64_t bar_start(const char *bdf, unsigned int index)
+{
+	uint64_t start = 0;
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource", bdf);
+	file = fopen(path, "re");
+	do {
+		if (!file || fscanf(file, "%lx %*x %*x", &start) != 1)
+			die("cannot read %s", path);
+	} while (index--);
+	fclose(file);
+	return start;
+}
+
+static bool revoked_bar(void)
+{
+	struct revoking revoking = {};
+	struct vfio_region_info bar;
+	pthread_t thread;
+
+	if (user_open(&revoking.user, devices[2].node))
+		die("cannot use %s", devices[2].bdf);
+	device_bar(revoking.user.fd, &bar);
+	revoking.start = bar_start(devices[2].bdf, bar.index);
+	revoking.dma_buf = device_export_bar(revoking.user.fd, bar.index);
+	if (revoking.dma_buf < 0)
+		die("cannot export a BAR of %s", devices[2].bdf);
+	pthread_create(&thread, NULL, map_bar_all_the_time, &revoking);
+	while (!revoking.wrong &&
+	       (revoking.mapped < nr_rounds || revoking.refused < nr_rounds ||
+		revoking.found < nr_rounds || revoking.revoked < nr_rounds)) {
+		unsigned long calls = revoking.mapped + revoking.found;
+
+		device_command(revoking.user.fd, 0, PCI_COMMAND_MEMORY);
+		sched_yield();
+		device_command(revoking.user.fd, PCI_COMMAND_MEMORY, 0);
+		while (!revoking.wrong && revoking.mapped + revoking.found == calls)
+			sched_yield();
+	}
+	revoking.stop = true;
+	pthread_join(thread, NULL);
+	printf("# MAP_FILE: %lu, %lu refused; GET_PA: %lu, %lu revoked\n",
+	       revoking.mapped, revoking.refused, revoking.found, revoking.revoked);
+	close(revoking.dma_buf);
+	user_close(&revoking.user);
+	return !revoking.wrong && all_is_back();
 }
 
 /* Two users who both want the device, one its group and one its cdev */
@@ -674,7 +1024,10 @@ static const struct test tests[] = {
 	{ "a device in use is removed", removal },
 	{ "a group user and a cdev user want the device", group_against_cdev },
 	{ "suspend and resume", suspend },
+	{ "a BAR is revoked while it is mapped", revoked_bar },
+	{ "hot reset next to a function in each state", hot_resets },
 	{ "a device in use is unplugged", unplug },
+	{ "a device in use vanishes", surprise_removal },
 };
 
 int main(int argc, char **argv)
@@ -686,14 +1039,22 @@ int main(int argc, char **argv)
 	page_size = getpagesize();
 	if (argc > 1 && !strcmp(argv[1], "-x"))
 		return after_exec(argv + 2);
-	while ((option = getopt(argc, argv, "k:r:s:t:u")) >= 0)
+	while ((option = getopt(argc, argv, "f:k:p:r:s:t:u")) >= 0)
 		switch (option) {
+		case 'f':
+			if (nr_functions < ARRAY_SIZE(functions))
+				device_find(&functions[nr_functions++], optarg);
+			break;
+		case 'p':
+			if (nr_pulled < NR_STAGES)
+				device_find(&pulled[nr_pulled++], optarg);
+			break;
 		case 'k': nr_kills = number_of(optarg); break;
 		case 'r': nr_rounds = number_of(optarg); break;
 		case 's': generator.state = number_of(optarg); break;
 		case 't': selected = optarg; break;
-		case 'u': nr_tests = ARRAY_SIZE(tests) - 1; break; /* nothing is unplugged */
-		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] DEVICE...");
+		case 'u': nr_tests = ARRAY_SIZE(tests) - 2; break; /* nothing is unplugged */
+		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] [-f function]... [-p device to pull]... DEVICE...");
 		}
 	bdfs = argv + optind;
 	nr_devices = argc - optind;
