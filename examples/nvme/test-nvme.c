@@ -538,6 +538,8 @@ int __wrap_noiommu_device_open(struct noiommu *iommu, const char *bdf,
 
 int nvme_noiommu(int argc, char **argv);
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
 static int input, output, messages;
 static char message[2048];
 
@@ -546,7 +548,7 @@ static int run(const char *verb, int file)
 {
 	char path[32], length[32];
 	char *argv[] = { "nvme-noiommu", (char *)verb, length, BDF, path, NULL };
-	int status;
+	int status, i;
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
@@ -564,6 +566,9 @@ static int run(const char *verb, int file)
 		dup2(messages, STDERR_FILENO);
 		lseek(STDERR_FILENO, 0, SEEK_SET);
 		srand(sim->stop_at + sim->at_command);
+		/* A background process of a shell ignores some, and then the driver does */
+		for (i = 0; i < 4; i++)
+			signal(signals[i], SIG_DFL);
 		exit(nvme_noiommu(5, argv));
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -755,7 +760,6 @@ static bool garbage_from_the_controller(void)
 
 static bool signals_at_any_time(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	unsigned int i, to_disk, nr_steps[2], interrupted = 0, in_part = 0;
 	int status;
 
