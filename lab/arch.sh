@@ -57,6 +57,20 @@ use_arch() {
 		# A BAR can be mapped only if it shares no page with another: align those of NVMe to pages.
 		options=pci=resource_alignment=pci:1b36:0010
 		;;
+	i386 | compat) # compat: programs for i386 on an x86_64 kernel
+		ARCH=i386 CROSS_COMPILE=i686-linux-gnu- debian=i386
+		[ "$arch" = i386 ] || ARCH=x86_64
+		userspace=$out/i386 sysroot=$cache/sysroot/i386
+		host_packages=(gcc-i686-linux-gnu libc6-dev-i386-cross)
+		image=arch/x86/boot/bzImage
+		emulator=qemu-system-x86_64 cpu=max,la57=off
+		# As for x86_64. A 32-bit kernel has no place above 4 GiB for BARs.
+		machine=(-machine q35)
+		firmware=()
+		iommu=(-machine kernel-irqchip=split -device intel-iommu) iommu_options=intel_iommu=on
+		console=ttyS0 result=ttyS1 result_port=(-serial chardev:result)
+		options="no_timer_check tsc=reliable"
+		;;
 	*) die "there is no architecture '$arch'" "see lab/arch.sh" ;;
 	esac
 }
