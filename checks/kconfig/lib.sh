@@ -59,10 +59,10 @@ configure() (
 	echo "$wrong" >problem
 )
 
-# configure_all [NAME...]: configure each paragraph of the matrix, or those with these names, nproc at a time. Sets
-# the array names, and with a name as the index linked and arch_of.
+# configure_all: configure each paragraph of the matrix, or those that CONFIGURATION names, nproc at a time. Sets the
+# array names, and with a name as the index linked and arch_of.
 configure_all() {
-	local selected=" $* " name arch wanted options links
+	local selected=" ${CONFIGURATION:-} " name arch wanted options links
 	names=()
 	declare -gA linked=() arch_of=()
 	while read -r name arch wanted; do
@@ -73,7 +73,7 @@ configure_all() {
 			read -r arch wanted <<<"$wanted"
 		fi
 		read -r options
-		[[ $# = 0 || $selected = *" $name "* ]] || continue
+		[[ -z ${CONFIGURATION:-} || $selected = *" $name "* ]] || continue
 		names+=("$name")
 		linked[$name]=$links arch_of[$name]=$arch
 		[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n || true
