@@ -15,10 +15,12 @@ arch_of() {
 # use_arch NAME: set these variables
 #   ARCH, CROSS_COMPILE   exported for the makefiles of the kernel
 #   host_packages         Debian packages with the compiler and QEMU, besides those of lab/setup
-#   debian                Debian's name of the architecture. Packages of the guest are unpacked to sysroot
+#   debian                Debian's name of the architecture. Packages of the guest are unpacked to sysroot.
+#                         none: Debian has no packages. The guest has a busybox built from source, and no bash.
 #   userspace             where the guest's programs are built
 #   image                 file of the kernel, in its build folder
 #   emulator, cpu         QEMU, and the CPU that it emulates
+#   smp, root_bus         number of CPUs, QEMU's name of the first PCI bus
 #   machine, firmware     QEMU's arguments for the machine, and for firmware that it does not have by default
 #   iommu, iommu_options  QEMU's arguments and the kernel's for an IOMMU
 #   console               terminal on QEMU's first serial port, for the kernel's messages
@@ -29,6 +31,7 @@ use_arch() {
 	userspace=$out/$arch
 	sysroot=$cache/sysroot/$arch
 	host_packages=()
+	smp=2 root_bus=pcie.0
 	export ARCH CROSS_COMPILE
 	case $arch in
 	x86_64)
@@ -56,6 +59,31 @@ use_arch() {
 		console=ttyAMA0 result=ttyS0 result_port=(-device "pci-serial,chardev=result,addr=1e")
 		# A BAR can be mapped only if it shares no page with another: align those of NVMe to pages.
 		options=pci=resource_alignment=pci:1b36:0010
+		;;
+	i386 | compat) # compat: programs for i386 on an x86_64 kernel
+		ARCH=i386 CROSS_COMPILE=i686-linux-gnu- debian=i386
+		[ "$arch" = i386 ] || ARCH=x86_64
+		userspace=$out/i386 sysroot=$cache/sysroot/i386
+		host_packages=(gcc-i686-linux-gnu libc6-dev-i386-cross)
+		image=arch/x86/boot/bzImage
+		emulator=qemu-system-x86_64 cpu=max,la57=off
+		# As for x86_64. A 32-bit kernel has no place above 4 GiB for BARs.
+		machine=(-machine q35)
+		firmware=()
+		iommu=(-machine kernel-irqchip=split -device intel-iommu) iommu_options=intel_iommu=on
+		console=ttyS0 result=ttyS1 result_port=(-serial chardev:result)
+		options="no_timer_check tsc=reliable"
+		;;
+	mips) # 32 bit, big-endian
+		ARCH=mips CROSS_COMPILE=mips-linux-gnu- debian=none
+		host_packages=(gcc-mips-linux-gnu libc6-dev-mips-cross qemu-system-mips)
+		image=vmlinux
+		emulator=qemu-system-mips cpu=24Kf smp=1 root_bus=pci
+		machine=(-machine malta)
+		firmware=()
+		iommu=() iommu_options=''
+		console=ttyS0 result=ttyS1 result_port=(-serial chardev:result)
+		options=''
 		;;
 	*) die "there is no architecture '$arch'" "see lab/arch.sh" ;;
 	esac

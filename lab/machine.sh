@@ -11,7 +11,7 @@ cmdline='' memory=1G
 
 place() {
 	local bus=bus${1%%:*}
-	[ "$bus" != bus00 ] || bus=pcie.0
+	[ "$bus" != bus00 ] || bus=${root_bus:?}
 	echo "bus=$bus,addr=${1#*:}"
 }
 

@@ -9,7 +9,7 @@
 #include "test.h"
 
 #define PAGE ((uint64_t)sysconf(_SC_PAGESIZE))
-#define BASE 0x7f0000000000ULL
+#define BASE ((uint64_t)UINTPTR_MAX / 4 + 1)
 #define MAX_EXTENTS 100		/* per call of the simulated kernel */
 
 static bool with_arrays;
@@ -250,7 +250,7 @@ static struct noiommu_extent scattered[] = {
 	{ 0x10000, 0x900000, 0x1000 },
 	{ 0x11000, 0x400000, 0x3000 },
 	{ 0x14000, 0x700800, 0x10 },
-	{ 0xfffffffffffff000, 0x200000, 0x1000 },
+	{ UINTPTR_MAX - 0xfff, 0x200000, 0x1000 },
 };
 
 static const struct noiommu_mem table = {
@@ -261,7 +261,7 @@ static const struct noiommu_mem table = {
 static ssize_t translate(uint64_t address, size_t length, uint64_t *pa)
 {
 	*pa = 0;
-	return noiommu_translate(&table, (void *)address, length, pa);
+	return noiommu_translate(&table, (void *)(uintptr_t)address, length, pa);
 }
 
 static bool translation_finds_each_byte(void)
@@ -294,7 +294,7 @@ static bool translation_stops_at_the_length(void)
 static bool what_is_not_mapped_is_not_translated(void)
 {
 	static const uint64_t outside[] = {
-		0, 0xffff, 0x14010, 0x15000, 0xffffffffffffefff,
+		0, 0xffff, 0x14010, 0x15000, UINTPTR_MAX - 0x1000,
 	};
 	static const struct noiommu_mem empty;
 	uint64_t pa;

@@ -170,7 +170,7 @@ static int dma_page(struct nvme *nvme, unsigned int index, void **addr,
 
 	*addr = (char *)nvme->dma.addr + (size_t)index * nvme->page_size;
 	run = noiommu_translate(&nvme->dma, *addr, nvme->page_size, pa);
-	if (run != nvme->page_size || *pa % nvme->page_size)
+	if (run != (ssize_t)nvme->page_size || *pa % nvme->page_size)
 		return noiommu_error(nvme->iommu, EOPNOTSUPP,
 			"%s needs contiguous pages of %u bytes, more than this machine's page size",
 			nvme->dev.bdf, nvme->page_size);

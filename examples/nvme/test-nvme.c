@@ -125,7 +125,7 @@ static void *dma(uint64_t phys, size_t length)
 	for (i = 0; i < MAX_RANGES; i++)
 		if (address >= ranges[i].start &&
 		    address + length <= ranges[i].start + ranges[i].length)
-			return (void *)address;
+			return (void *)(uintptr_t)address;
 	wrong("DMA to memory that is not mapped");
 	return NULL;
 }

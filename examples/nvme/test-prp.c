@@ -8,7 +8,7 @@
 #include "test.h"
 
 #define PAGE 4096
-#define BASE 0x7f0000000000ULL
+#define BASE ((uint64_t)UINTPTR_MAX / 4 + 1)
 #define MAX_PAGES 1200
 #define LIST_PAGES 3
 #define MAX_CTRL_PAGE 65536
@@ -51,7 +51,7 @@ static void scatter(unsigned int pages, unsigned int max_run, unsigned int align
 static int build(uint64_t offset, size_t length, size_t ctrl_page,
 		 unsigned int nr_list, uint64_t prp[2])
 {
-	return nvme_build_prps(&mem, (void *)(BASE + offset), length, ctrl_page,
+	return nvme_build_prps(&mem, (void *)(uintptr_t)(BASE + offset), length, ctrl_page,
 			       list, nr_list, prp);
 }
 
