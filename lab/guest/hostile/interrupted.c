@@ -291,9 +291,15 @@ static const struct test tests[] = {
 int main(int argc, char **argv)
 {
 	const char *selected = "";
+	cpu_set_t one;
 	int option;
 
 	page_size = getpagesize();
+	/* Each CPU keeps pages that it has freed. No other one could check them */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		die("cannot stay on one CPU");
 	while ((option = getopt(argc, argv, "r:s:t:")) >= 0)
 		switch (option) {
 		case 'r': nr_rounds = number_of(optarg); break;
