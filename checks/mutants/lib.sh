@@ -1,6 +1,28 @@
 # Run suites on a mutant, in the tree of own_tree(). Sourced.
 # shellcheck shell=bash
 
+# in_shares: run this script once per core, as "run SHARE". Each has a kernel tree of its own. Print the
+# verdicts as one.
+in_shares() {
+	local share pids=() status=0 work
+	work=$(mktemp -d "$out/shares.XXXXXX")
+	# shellcheck disable=SC2064
+	trap "rm -rf '$work'" EXIT
+	for share in $(seq "$(nproc)"); do
+		setpriv --pdeathsig TERM "$0" "$share" >"$work/$share" &
+		pids+=($!)
+	done
+	for share in "${pids[@]}"; do wait "$share" || status=1; done
+	[ $status = 0 ] || die "a share of the mutants failed, see above"
+	sed -s '$d' "$work"/*
+	tail -qn 1 "$work"/* | awk '{ passed += $1; failed += $2; skipped += $3 } END { print passed, failed, skipped }'
+}
+
+# in_share SHARE NUMBER: true if the share has this number
+in_share() {
+	[ $(($2 % $(nproc) + 1)) = "$1" ]
+}
+
 # run SUITE TESTS: fails if it cannot be run
 run() {
 	local folder=$own/test/$1
