@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ static char **bdfs;
 static struct device devices[MAX_DEVICES];
 static struct device functions[2];		/* of one slot */
 static struct device pulled[NR_STAGES];		/* edu, each in a slot */
+static struct device hotplugged;		/* edu, in a slot */
+static const char *hotplug_driver;		/* QEMU's description of it */
 static unsigned int nr_functions, nr_pulled;
 static struct usage at_start;
 static struct random generator = { 1 };
@@ -294,8 +297,9 @@ static bool fewer_rights(void)
 struct load {
 	struct user user;
 	uint64_t phys;
-	_Atomic bool stop, wrong;
-	atomic_ulong nr_calls[3];
+	void *regs;		/* of an edu device that does DMA */
+	_Atomic bool stop, stop_dma, wrong;
+	atomic_ulong nr_calls[3], nr_dma;
 };
 
 static void *query_all_the_time(void *arg)
@@ -402,8 +406,44 @@ static void end_load(struct load *load, pthread_t threads[3])
 		pthread_join(threads[i], NULL);
 }
 
-/* What takes a device away: @nr_writes times @length bytes, to this place of a file */
+#define MONITOR "/dev/ttyS2"
+
+/* Run a command of QEMU, whose monitor is at the other end of the serial port */
+static void monitor(const char *command)
+{
+	int fd = open_file(MONITOR, O_RDWR | O_NOCTTY);
+	struct termios settings;
+	char answer[4096] = {};
+	size_t length = 0;
+	ssize_t ret;
+
+	if (fd < 0 || tcgetattr(fd, &settings))
+		die("cannot use " MONITOR);
+	cfmakeraw(&settings);
+	cfsetspeed(&settings, B115200);
+	if (tcsetattr(fd, TCSANOW, &settings) || tcflush(fd, TCIOFLUSH))
+		die("cannot set up " MONITOR);
+	/* 0xff discards what the terminal has echoed. The first command fails if repeated. */
+	dprintf(fd, "\xff{'execute': 'qmp_capabilities'}"
+		"{'execute': 'human-monitor-command', "
+		"'arguments': {'command-line': '%s'}, 'id': 1}", command);
+	while (!strstr(answer, "\"id\": 1}")) {
+		ret = read(fd, answer + length, sizeof(answer) - 1 - length);
+		if (ret <= 0)
+			die("no result of QEMU's command '%s': %s", command, answer);
+		length += ret;
+	}
+	if (!strstr(answer, "{\"return\": \"\", "))
+		die("QEMU's command '%s' failed: %s", command, answer);
+	close(fd);
+}
+
+/*
+ * What takes a device away: a command of QEMU, or @nr_writes times @length bytes to
+ * this place of a file
+ */
 struct taking {
+	const char *command;
 	char path[128];
 	const char *bytes;
 	size_t length;
@@ -413,9 +453,14 @@ struct taking {
 
 static void take(const struct taking *taking)
 {
-	int fd = open_file(taking->path, O_WRONLY);
 	unsigned int i;
+	int fd;
 
+	if (taking->command) {
+		monitor(taking->command);
+		return;
+	}
+	fd = open_file(taking->path, O_WRONLY);
 	for (i = 0; i < taking->nr_writes; i++)
 		if (pwrite(fd, taking->bytes + i * taking->length,
 			   taking->length, taking->at) < 0)
@@ -448,36 +493,48 @@ static bool node_vanishes(const char *node)
 	return true;
 }
 
-/* Start DMA of an edu device to its mapping. Returns its registers. */
-static void *start_dma(struct load *load)
+/* Start DMA of an edu device to its mapping */
+static void start_dma(struct load *load)
 {
 	struct vfio_region_info bar;
-	void *regs;
 
 	device_bar(load->user.fd, &bar);
-	regs = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    load->user.fd, bar.offset);
-	if (regs == MAP_FAILED)
+	load->regs = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  load->user.fd, bar.offset);
+	if (load->regs == MAP_FAILED)
 		die("cannot map a BAR: %s", strerror(errno));
 	device_command(load->user.fd, PCI_COMMAND_MASTER, 0);
-	edu_start_dma(regs, load->phys, page_size / 2);
-	return regs;
+	edu_start_dma(load->regs, load->phys, page_size / 2);
+}
+
+static void *dma_all_the_time(void *arg)
+{
+	struct load *load = arg;
+
+	while (!load->stop_dma) {
+		while (edu_is_busy(load->regs))
+			sched_yield();
+		load->nr_dma++;
+		edu_start_dma(load->regs, load->phys, page_size / 2);
+	}
+	return NULL;
 }
 
 /*
  * Take the device away from a user who has reached this stage. The user closes
- * the device when it is requested to. If it vanishes, it is edu, and does DMA.
+ * the device when it is requested to. A device that vanishes, or that QEMU takes, is
+ * edu, and does DMA.
  */
 static bool take_away(struct device *device, enum stage stage,
 		      const struct taking *taking, bool vanishes)
 {
 	struct load load = {};
 	struct user *user = &load.user;
-	pthread_t threads[3];
+	pthread_t threads[3], dma;
 	int request = -1;
 	time_t closed;
 	uint64_t value;
-	void *va = NULL, *regs = NULL;
+	void *va = NULL;
 	pid_t pid = 0;
 	uint32_t id;
 
@@ -500,8 +557,10 @@ static bool take_away(struct device *device, enum stage stage,
 	}
 	if (stage == BUSY)
 		start_load(&load, threads);
-	if (stage == BUSY && vanishes)
-		regs = start_dma(&load);
+	if (stage == BUSY && (vanishes || taking->command))
+		start_dma(&load);
+	if (stage == BUSY && taking->command)
+		pthread_create(&dma, NULL, dma_all_the_time, &load);
 
 	if (vanishes)
 		take(taking);
@@ -512,8 +571,19 @@ static bool take_away(struct device *device, enum stage stage,
 		die("cannot read the eventfd");
 	if (stage == BUSY)
 		wait_for_load(&load);
-	if (regs)
-		munmap(regs, page_size);
+	if (stage == BUSY && taking->command) {
+		uint64_t before = load.nr_dma;
+
+		/* The device still works */
+		while (load.nr_dma < before + 2)
+			sched_yield();
+		load.stop_dma = true;
+		pthread_join(dma, NULL);
+		if (!CHECK(!*(char *)va))
+			return false;
+	}
+	if (load.regs)
+		munmap(load.regs, page_size);
 	if (stage >= MAPPED && !CHECK(phys_at(user, 0) == load.phys))
 		return false;
 	closed = time(NULL);
@@ -529,7 +599,7 @@ static bool take_away(struct device *device, enum stage stage,
 	if (!CHECK(!load.wrong) || !CHECK(node_vanishes(device->node)) ||
 	    !CHECK(usage_becomes(at_start)))
 		return false;
-	if (regs)
+	if (load.regs && vanishes)
 		printf("# the DMA was %s\n", *(char *)va ? "cut off" : "complete");
 	close(request);
 	close(user->iommufd);
@@ -583,21 +653,19 @@ static bool removal(void)
 	return all_is_back();
 }
 
-/* The emulator takes the last device out of its slot. It does not come back. */
-static bool unplug(void)
+/* A file of the slot that the device is in */
+static void find_slot(char *path, size_t size, const char *bdf, const char *name)
 {
-	struct taking taking = { .bytes = "0", .length = 1, .nr_writes = 1 };
-	unsigned int last = nr_devices - 1;
-	char path[128], address[32], expected[32];
+	char address[32], expected[32];
 	unsigned int slot;
 	bool found = false;
 	FILE *file;
 
 	/* BDF without the function */
 	snprintf(expected, sizeof(expected), "%.*s\n",
-		 (int)(strrchr(bdfs[last], '.') - bdfs[last]), bdfs[last]);
+		 (int)(strrchr(bdf, '.') - bdf), bdf);
 	for (slot = 0; !found && slot < 256; slot++) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/slots/%u/address", slot);
+		snprintf(path, size, "/sys/bus/pci/slots/%u/address", slot);
 		file = fopen(path, "re");
 		if (!file)
 			continue;
@@ -606,14 +674,75 @@ static bool unplug(void)
 		fclose(file);
 	}
 	if (!found)
-		die("%s is not in a slot", bdfs[last]);
-	snprintf(taking.path, sizeof(taking.path), "/sys/bus/pci/slots/%u/power",
-		 slot - 1);
+		die("%s is not in a slot", bdf);
+	snprintf(path, size, "/sys/bus/pci/slots/%u/%s", slot - 1, name);
+}
+
+/* The emulator takes the last device out of its slot. It does not come back. */
+static bool unplug(void)
+{
+	struct taking taking = { .bytes = "0", .length = 1, .nr_writes = 1 };
+	unsigned int last = nr_devices - 1;
+	char path[128];
+
+	find_slot(taking.path, sizeof(taking.path), bdfs[last], "power");
 	if (!take_away(&devices[last], BUSY, &taking, false))
 		return false;
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdfs[last]);
 	if (!CHECK(access(path, F_OK)))
 		return false;
+	return all_is_back();
+}
+
+/* The slot may be empty some time later */
+static bool slot_becomes_empty(const char *adapter)
+{
+	time_t end = time(NULL) + 40;
+	char text;
+	int fd;
+
+	do {
+		fd = open_file(adapter, O_RDONLY);
+		if (fd < 0 || read(fd, &text, 1) != 1)
+			die("cannot read %s", adapter);
+		close(fd);
+	} while (text != '0' && time(NULL) < end);
+	return text == '0';
+}
+
+/*
+ * QEMU takes a device out of its slot, after the kernel has agreed: as if somebody
+ * had pressed the button of the slot. Then it puts in a new one.
+ */
+static bool hot_unplug(void)
+{
+	struct taking taking = { .command = "device_del hotplugged" };
+	char adapter[128], device[128], command[256];
+	time_t end;
+	uint64_t round;
+
+	if (!hotplugged.bdf || !hotplug_driver)
+		die("the options -m and -a are required");
+	snprintf(command, sizeof(command), "device_add %s,id=hotplugged",
+		 hotplug_driver);
+	find_slot(adapter, sizeof(adapter), hotplugged.bdf, "adapter");
+	snprintf(device, sizeof(device), "/sys/bus/pci/devices/%s",
+		 hotplugged.bdf);
+	for (round = 0; round < nr_rounds; round++) {
+		if (!take_away(&hotplugged, round % NR_STAGES, &taking, false) ||
+		    !CHECK(slot_becomes_empty(adapter)) ||
+		    !CHECK(access(device, F_OK))) {
+			printf("# at stage %lu\n", round % NR_STAGES);
+			return false;
+		}
+		monitor(command);
+		for (end = time(NULL) + 40; access(device, F_OK);)
+			if (time(NULL) > end)
+				die("%s does not come back", hotplugged.bdf);
+		/* Waits until its BARs have addresses */
+		write_file("/sys/bus/pci/rescan", "1");
+		bind_driver(&hotplugged);
+	}
 	return all_is_back();
 }
 
@@ -1027,6 +1156,7 @@ static const struct test tests[] = {
 	{ "a BAR is revoked while it is mapped", revoked_bar },
 	{ "hot reset next to a function in each state", hot_resets },
 	{ "a device in use is unplugged", unplug },
+	{ "QEMU takes a device in use", hot_unplug },
 	{ "a device in use vanishes", surprise_removal },
 };
 
@@ -1039,7 +1169,7 @@ int main(int argc, char **argv)
 	page_size = getpagesize();
 	if (argc > 1 && !strcmp(argv[1], "-x"))
 		return after_exec(argv + 2);
-	while ((option = getopt(argc, argv, "f:k:p:r:s:t:u")) >= 0)
+	while ((option = getopt(argc, argv, "a:f:k:m:p:r:s:t:u")) >= 0)
 		switch (option) {
 		case 'f':
 			if (nr_functions < ARRAY_SIZE(functions))
@@ -1049,12 +1179,14 @@ int main(int argc, char **argv)
 			if (nr_pulled < NR_STAGES)
 				device_find(&pulled[nr_pulled++], optarg);
 			break;
+		case 'a': hotplug_driver = optarg; break;
+		case 'm': device_find(&hotplugged, optarg); break;
 		case 'k': nr_kills = number_of(optarg); break;
 		case 'r': nr_rounds = number_of(optarg); break;
 		case 's': generator.state = number_of(optarg); break;
 		case 't': selected = optarg; break;
-		case 'u': nr_tests = ARRAY_SIZE(tests) - 2; break; /* nothing is unplugged */
-		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] [-f function]... [-p device to pull]... DEVICE...");
+		case 'u': nr_tests = ARRAY_SIZE(tests) - 3; break; /* nothing is unplugged */
+		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] [-f function]... [-p device to pull]... [-m device for device_del] [-a its description for device_add] DEVICE...");
 		}
 	bdfs = argv + optind;
 	nr_devices = argc - optind;
