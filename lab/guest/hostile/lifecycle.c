@@ -1141,7 +1141,8 @@ static bool suspend_to(const char *level)
 static bool suspend(void)
 {
 	write_file("/sys/module/suspend/parameters/pm_test_delay", "0");
-	return suspend_to("freezer") && suspend_to("devices") && all_is_back();
+	return suspend_to("freezer") && suspend_to("devices") &&
+	       suspend_to("platform") && all_is_back();
 }
 
 static const struct test tests[] = {
