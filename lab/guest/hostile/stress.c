@@ -11,6 +11,9 @@
  * is known. The threads use the second device and an iommufd without any lock or
  * model ("wild"): a result must be one that the call can have at any time.
  *
+ * With -m there are mock devices as well, of CONFIG_IOMMUFD_TEST. The page tables of
+ * their IOMMU are compared at an audit: both kinds of tables share the pinned pages.
+ *
  * The operations of a thread depend on the seed and the thread alone. The order in
  * which the threads run them differs from run to run.
  */
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "iommufd_test.h"
 #include "ops.h"
 
 enum {
@@ -42,7 +46,8 @@ enum {
 	NR_WILD_IOVAS = 4,
 };
 
-static const uint64_t WINDOW = 2ULL << 30, FIRST_WINDOW = 8ULL << 30;
+/* IOVAs of a thread */
+static uint64_t window = 2ULL << 30, first_window = 8ULL << 30;
 
 /* How often each operation is chosen. OP_ATTACH stands for OP_REPLACE, too. */
 static const unsigned int weights[NR_OPS] = {
@@ -123,6 +128,8 @@ struct shared_device {
 	uint32_t id;
 	struct ioas *attached;		/* by a HWPT of the kernel's making */
 	struct hwpt *hwpt;
+	bool mock;			/* is created at bind, and is always attached */
+	uint32_t mock_id, mock_hwpt_id;
 };
 
 struct thread {
@@ -136,7 +143,7 @@ struct thread {
 	uint64_t counts[NR_OPS][134];	/* by errno */
 };
 
-static unsigned int nr_threads = 4, nr_devices;
+static unsigned int nr_threads = 4, nr_devices, nr_mocks;
 static uint64_t nr_operations = 20000, audit_after = 5000, seconds, seed = 1;
 static bool with_faults;
 static struct thread threads[MAX_THREADS];
@@ -161,7 +168,7 @@ static pthread_barrier_t barrier;
 static time_t started;
 static bool finished;
 static atomic_uint nr_errors;
-static unsigned int nr_audits, nr_wrong_audits, nr_wrong_pages;
+static unsigned int nr_audits, nr_wrong_audits, nr_wrong_pages, nr_mock_areas;
 static atomic_ulong nr_contents;
 static struct usage with_keeper;
 
@@ -313,11 +320,11 @@ static enum kind kind_of(struct shared_device *device)
 
 static uint64_t window_iova(unsigned int thread, unsigned int slot)
 {
-	uint64_t iova = FIRST_WINDOW + thread * WINDOW;
+	uint64_t iova = first_window + thread * window;
 
 	/* Two times four adjacent areas; tables of all levels end amid the second */
 	if (slot >= 4)
-		iova += WINDOW / 2 - 6 * AREA_PAGES * page_size;
+		iova += window / 2 - 6 * AREA_PAGES * page_size;
 	return iova + slot * AREA_PAGES * page_size;
 }
 
@@ -616,6 +623,29 @@ static void query_other(struct thread *thread, struct context *context)
 			 length, other);
 }
 
+static int call_mock(struct context *context, uint32_t op, uint32_t id,
+		     struct iommu_test_cmd *args)
+{
+	args->size = sizeof(*args);
+	args->op = op;
+	args->id = id;
+	return call(context->fd, IOMMU_TEST_CMD, args);
+}
+
+static int attach_to(struct shared_device *device, uint32_t *id)
+{
+	struct iommu_test_cmd args = { .mock_domain_replace.pt_id = *id };
+	int ret;
+
+	if (!device->mock)
+		return device_attach(device->fd, id);
+	ret = call_mock(device->context, IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
+			device->mock_id, &args);
+	if (!ret)
+		device->mock_hwpt_id = *id = args.mock_domain_replace.pt_id;
+	return ret;
+}
+
 /* The device is about to leave its IOAS or HWPT, and has done so or not */
 static void begin_leave(struct shared_device *device)
 {
@@ -651,7 +681,7 @@ static void attach_ioas(struct thread *thread, struct shared_device *device,
 
 	begin_leave(device);
 	begin_add(ioas, kind);
-	ret = device_attach(device->fd, &id);
+	ret = attach_to(device, &id);
 	done = RESULT(thread, replace ? OP_REPLACE : OP_ATTACH, ret, 0);
 	end_add(ioas, kind, done);
 	end_leave(device, done);
@@ -672,14 +702,14 @@ static void attach_hwpt(struct thread *thread, struct shared_device *device,
 	pthread_mutex_lock(&hwpt->lock);
 	id = hwpt->id ?: NO_ID;
 	if (id == NO_ID || hwpt->kind != kind_of(device)) {
-		ret = device_attach(device->fd, &id);
+		ret = attach_to(device, &id);
 		RESULT(thread, hwpt->id ? OP_ATTACH_OTHER_KIND :
 			       replace ? OP_REPLACE : OP_ATTACH,
 		       ret, hwpt->id ? EINVAL : ENOENT);
 	} else {
 		begin_leave(device);
 		hwpt->users++;
-		ret = device_attach(device->fd, &id);
+		ret = attach_to(device, &id);
 		if (RESULT(thread, replace ? OP_REPLACE : OP_ATTACH, ret, 0)) {
 			end_leave(device, true);
 			device->hwpt = hwpt;
@@ -727,7 +757,7 @@ static void attach_other_kind(struct thread *thread,
 
 static void detach(struct thread *thread, struct shared_device *device)
 {
-	if (device->state != BOUND)
+	if (device->state != BOUND || device->mock)
 		return;
 	begin_leave(device);
 	RESULT(thread, OP_DETACH, device_detach(device->fd), 0);
@@ -792,12 +822,39 @@ static void short_life(struct thread *thread, struct context *context)
 	RESULT(thread, OP_IOAS, destroy(context->fd, id), 0);
 }
 
+/* A mock device goes with its iommufd */
 static void device_close(struct thread *thread, struct shared_device *device)
 {
 	begin_leave(device);
-	RESULT(thread, OP_CLOSE, close(device->fd) ? -errno : 0, 0);
+	if (!device->mock)
+		RESULT(thread, OP_CLOSE, close(device->fd) ? -errno : 0, 0);
+	else if (device->context->fd >= 0)
+		RESULT(thread, OP_CLOSE,
+		       destroy(device->context->fd, device->mock_id), 0);
 	end_leave(device, true);
 	device->state = CLOSED;
+}
+
+static void mock_create(struct thread *thread, struct shared_device *device,
+			struct context *context)
+{
+	struct ioas *ioas = &context->ioases[thread->args[3] % NR_IOASES];
+	struct iommu_test_cmd args = {};
+	bool done;
+
+	begin_add(ioas, KIND_IOMMU);
+	done = RESULT(thread, OP_MOCK,
+		      call_mock(context, IOMMU_TEST_OP_MOCK_DOMAIN, ioas->id, &args),
+		      0);
+	end_add(ioas, KIND_IOMMU, done);
+	if (!done)
+		return;
+	device->mock_id = args.mock_domain.out_stdev_id;
+	device->mock_hwpt_id = args.mock_domain.out_hwpt_id;
+	device->id = args.mock_domain.out_idev_id;
+	device->attached = ioas;
+	device->context = context;
+	device->state = BOUND;
 }
 
 /* Open, bind or close the device */
@@ -820,6 +877,11 @@ static void device_step(struct thread *thread, struct shared_device *device)
 		pthread_rwlock_unlock(&context->lock);
 	} else if (!forward) {
 		device_close(thread, device);
+	} else if (device->mock) {
+		context = &contexts[args[2] % NR_CONTEXTS];
+		pthread_rwlock_rdlock(&context->lock);
+		mock_create(thread, device, context);
+		pthread_rwlock_unlock(&context->lock);
 	} else if (device->state == CLOSED) {
 		device->fd = open_file(device->device.node, O_RDWR);
 		if (RESULT(thread, OP_OPEN, device->fd, 0))
@@ -842,7 +904,7 @@ out:
 static void reset(struct thread *thread, struct shared_device *device)
 {
 	faults(thread, !device->device.intx);
-	if (device->state != CLOSED)
+	if (device->state != CLOSED && !device->mock)
 		RESULT(thread, OP_RESET, device_reset(device->fd),
 		       device->state == BOUND && device->can_reset ? 0 : EINVAL);
 	faults(thread, true);
@@ -879,14 +941,24 @@ static void parameter(struct thread *thread)
 
 static void context_open(struct context *context)
 {
+	struct iommu_iova_range range = { MOCK_APERTURE_START, MOCK_APERTURE_LAST };
+	struct iommu_ioas_allow_iovas allow = {
+		.size = sizeof(allow),
+		.num_iovas = 1,
+		.allowed_iovas = (uintptr_t)&range,
+	};
 	unsigned int i;
 
 	context->fd = open_file("/dev/iommu", O_RDWR);
 	if (context->fd < 0)
 		die("cannot open /dev/iommu: %s", strerror(-context->fd));
-	for (i = 0; i < NR_IOASES; i++)
+	for (i = 0; i < NR_IOASES; i++) {
 		if (ioas_alloc(context->fd, &context->ioases[i].id))
 			die("IOAS_ALLOC failed");
+		allow.ioas_id = context->ioases[i].id;
+		if (nr_mocks && call(context->fd, IOMMU_IOAS_ALLOW_IOVAS, &allow))
+			die("ALLOW_IOVAS failed");
+	}
 }
 
 /* The iommufd, its devices and its mappings go at once */
@@ -917,9 +989,11 @@ static void restart(struct thread *thread, struct context *context)
 		pthread_mutex_lock(&devices[i].lock);
 	pthread_rwlock_wrlock(&context->lock);
 	for (i = 0; i <= nr_devices; i++) {
-		if (i == when)
+		if (i == when) {
 			RESULT(thread, OP_RESTART, close(context->fd) ? -errno : 0,
 			       0);
+			context->fd = -1;
+		}
 		if (i < nr_devices && devices[i].state == BOUND &&
 		    devices[i].context == context)
 			device_close(thread, &devices[i]);
@@ -1195,11 +1269,39 @@ static void count_pins(struct area *area)
 	area->source->audited |= pages;
 }
 
+/* The mock IOMMU has the same pages as the model */
+static void check_mock(struct shared_device *device)
+{
+	struct ioas *ioas = device->attached ?: device->hwpt->ioas;
+	unsigned int i, j;
+	int ret;
+
+	for (i = 0; i < nr_threads; i++)
+		for (j = 0; j < NR_AREAS; j++) {
+			struct area *area = &ioas->areas[i][j];
+			struct iommu_test_cmd args = {};
+
+			if (!area->source)
+				continue;
+			args.check_map.iova = area->iova;
+			args.check_map.length = area->nr_pages * page_size;
+			args.check_map.uptr = (uintptr_t)page_va(first_page(area));
+			ret = call_mock(device->context, IOMMU_TEST_OP_MD_CHECK_MAP,
+					device->mock_hwpt_id, &args);
+			nr_mock_areas++;
+			if (!ret)
+				continue;
+			nr_wrong_audits++;
+			printf("# audit %u: %#lx of the mock IOMMU: %s\n", nr_audits,
+			       area->iova, errno_name(-ret));
+		}
+}
+
 /* All other threads wait */
 static void audit(struct thread *thread)
 {
 	struct usage want = with_keeper, now;
-	unsigned int page;
+	unsigned int page, i;
 	time_t end = time(NULL) + 20;
 
 	faults(thread, false);
@@ -1220,6 +1322,9 @@ static void audit(struct thread *thread)
 		printf("# audit %u: %ld pins, %ld pages charged, not %ld and %ld\n",
 		       nr_audits, now.pins, now.vm_pin, want.pins, want.vm_pin);
 	}
+	for (i = 0; i < nr_devices; i++)
+		if (devices[i].mock && devices[i].state == BOUND)
+			check_mock(&devices[i]);
 	for (page = 0; page < nr_pages; page++)
 		if (!content_is(phys[page], page, 0) ||
 		    !content_is(phys[page] + page_size - 8, page,
@@ -1415,9 +1520,15 @@ static void set_up(char **bdfs, unsigned int nr)
 			pthread_mutex_init(&contexts[i].hwpts[j].lock, NULL);
 		context_open(&contexts[i]);
 	}
-	nr_devices = nr - 2;
+	nr_devices = nr - 2 + nr_mocks;
 	for (i = 0; i < nr_devices; i++) {
-		device_find(&devices[i].device, bdfs[i + 2]);
+		if (i < nr - 2) {
+			device_find(&devices[i].device, bdfs[i + 2]);
+		} else {
+			devices[i].device.bdf = "a mock device";
+			devices[i].mock = true;
+			devices[i].fd = -1;
+		}
 		pthread_mutex_init(&devices[i].lock, NULL);
 	}
 	pthread_barrier_init(&barrier, NULL, nr_threads);
@@ -1514,7 +1625,7 @@ static bool all_results_seen(void)
 		{ WILD_MAP, 0 }, { WILD_UNMAP, 0 }, { WILD_ATTACH, 0 },
 		{ WILD_BIND, 0 }, { WILD_DESTROY, 0 }, { WILD_DESTROY, EBUSY },
 	};
-	bool kinds[NR_KINDS] = {}, all = nr_contents > 0;
+	bool kinds[NR_KINDS] = {}, all = nr_contents && (!nr_mocks || nr_mock_areas);
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wanted); i++)
@@ -1545,23 +1656,31 @@ static void parse_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "a:d:fo:p:s:t:")) >= 0)
+	while ((option = getopt(argc, argv, "a:d:fm:o:p:s:t:")) >= 0)
 		switch (option) {
 		case 'a': audit_after = number_of(optarg); break;
 		case 'd': seconds = number_of(optarg); break;
 		case 'f': with_faults = true; break;
+		case 'm': nr_mocks = number_of(optarg); break;
 		case 'o': nr_operations = number_of(optarg); break;
 		case 'p': use_progress(number_of(optarg)); break;
 		case 's': seed = number_of(optarg); break;
 		case 't': nr_threads = number_of(optarg); break;
 		default:
-			die("usage: stress [-o operations | -d seconds] [-s seed] [-t threads] [-a operations per thread between audits] [-f] DEVICE...");
+			die("usage: stress [-o operations | -d seconds] [-s seed] [-t threads] [-a operations per thread between audits] [-f | -m mock devices] DEVICE...");
 		}
 	if (!nr_threads || nr_threads > MAX_THREADS || !audit_after)
 		die("1 to %u threads, an audit after 1 or more operations",
 		    MAX_THREADS);
-	if (argc - optind < 3 || argc - optind > MAX_DEVICES)
+	if (argc - optind < 3 || argc - optind + nr_mocks > MAX_DEVICES)
 		die("3 to %u devices", MAX_DEVICES);
+	if (with_faults && nr_mocks)
+		die("mock devices do not handle faults");
+	if (nr_mocks) {
+		/* In the aperture of the mock IOMMU */
+		window = 64 << 20;
+		first_window = (1 << 30) - window / 2;
+	}
 }
 
 int main(int argc, char **argv)
@@ -1590,6 +1709,8 @@ int main(int argc, char **argv)
 	printf("# seed %lu, %u threads, %u devices, %lu operations, %u audits, %ld seconds\n",
 	       seed, nr_threads, nr_devices, operations, nr_audits,
 	       time(NULL) - started);
+	if (nr_mocks)
+		printf("# %u areas compared in the mock IOMMU\n", nr_mock_areas);
 	ktap(!nr_errors, "each result is permitted (replay: -s %lu -t %u -o %lu)",
 	     seed, nr_threads, operations);
 	ktap(nr_audits && !nr_wrong_audits, "the pins and the charge match the mappings");
