@@ -51,7 +51,6 @@ enum how {
 	FROM,		/* the value or a larger one */
 	SMALL_SIZE,	/* of the struct */
 	LARGE_SIZE,	/* with something in the part that is too much */
-	STRUCT_AT,	/* the address that "value" points to */
 	STRUCT_READ_ONLY,
 	NO_CAPABILITY,
 };
@@ -391,6 +390,8 @@ static struct spec specs[] = {
 		GET_PA_CHANGES_2,
 		VAR(iommu_ioas_noiommu_get_pa, extents_uptr, unmapped_va, EFAULT),
 		VAR(iommu_ioas_noiommu_get_pa, extents_uptr, read_only_va, EFAULT),
+		/* Of a BAR that is disabled */
+		VAR(iommu_ioas_noiommu_get_pa, extents_uptr, bar_va, EFAULT),
 		SET(iommu_ioas_noiommu_get_pa, extents_uptr, UINT64_MAX - 15, EFAULT),
 		{ STRUCT_READ_ONLY, 0, 0, EFAULT, 0 } } },
 	{ .name = "an unknown ioctl of iommufd", .cmd = _IO(IOMMUFD_TYPE, 0x9e),
@@ -582,8 +583,9 @@ static int call_with(const struct spec *spec, uint64_t changes)
 		address = read_only + (args - arguments);
 	}
 	if (changes >> CHANGE_ADDRESS & 1) {
-		switch (random_below(&generator, 4)) {
+		switch (random_below(&generator, 5)) {
 		case 0: address = NULL; break;
+		case 3: address = (void *)bar_va; break;
 		case 1: address = (void *)unmapped_va; break;
 		case 2: address = (void *)(UINT64_MAX - 63); break;
 		/* The end of the struct cannot be read */
