@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kernels DEVICE KIND REPETITIONS: measure MAP, all addresses and UNMAP of 1 GiB on
- * any kernel with GET_PA, and a loop of single calls on one page.
+ * any kernel with GET_PA, and a loop of single calls on one page. Also print the
+ * memory of the page table.
  *
  * The first and last page of each extent are compared with /proc/self/pagemap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -132,6 +134,23 @@ static void one_page(void)
 	}
 }
 
+/* Page tables are counted as one or the other, a small one maybe not at once */
+static long table_kib(void)
+{
+	FILE *meminfo = fopen("/proc/meminfo", "r");
+	long kib, sum = 0;
+	char line[128];
+
+	while (meminfo && fgets(line, sizeof(line), meminfo))
+		if (sscanf(line, "Slab: %ld", &kib) == 1 ||
+		    sscanf(line, "SecPageTables: %ld", &kib) == 1)
+			sum += kib;
+	if (!sum)
+		fail("cannot read /proc/meminfo");
+	fclose(meminfo);
+	return sum;
+}
+
 static void measure(struct samples *samples, void (*call)(void))
 {
 	uint64_t start = now_ns();
@@ -145,12 +164,19 @@ int main(int argc, char **argv)
 	static struct samples maps, singles, arrays, unmaps, pages;
 	size_t num_single = 0;
 	int repetitions;
+	long kib;
 
 	if (argc != 4)
 		fail("usage: kernels DEVICE KIND REPETITIONS");
 	open_device(argv[1]);
 	mem = alloc_memory(argv[2], GIB);
 	read_pagemap();
+	kib = table_kib();
+	map();
+	kib = table_kib() - kib;
+	unmap();
+	printf("{\"measure\": \"table\", \"kind\": \"%s\", \"bytes\": %lu, \"table_bytes\": %ld}\n",
+	       mem.kind, GIB, kib * 1024);
 	for (repetitions = atoi(argv[3]); repetitions; repetitions--) {
 		measure(&maps, map);
 		measure(&singles, single);

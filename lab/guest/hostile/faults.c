@@ -33,6 +33,7 @@ static const uint64_t GIB = 1ULL << 30, TIB = 1ULL << 40;
 static uint64_t page_size, nr_operations = 4000, nr_rounds = 20;
 static char **bdfs;
 static unsigned int nr_devices;
+static bool on_6_12;
 static struct device device;
 static struct usage at_start;
 static struct random generator = { 1 };
@@ -97,7 +98,7 @@ static bool allocations_fail(void)
 	const uint64_t most = 1000000000;
 	uint64_t injected[2] = {};
 	char operations[24];
-	char *args[MAX_DEVICES + 8] = {
+	char *args[MAX_DEVICES + 9] = {
 		"stress", "-f", "-a", "500", "-o", operations,
 	};
 	unsigned int i, j;
@@ -107,6 +108,8 @@ static bool allocations_fail(void)
 	snprintf(operations, sizeof(operations), "%lu", nr_operations);
 	for (i = 0; i < nr_devices; i++)
 		args[6 + i] = bdfs[i];
+	if (on_6_12)
+		args[6 + i] = "-6";
 	for (i = 0; i < ARRAY_SIZE(intervals) && ok; i++) {
 		for (j = 0; j < 2; j++) {
 			set_injection(injections[j], "probability", "5");
@@ -298,6 +301,8 @@ static bool page_vanishes(void)
 	if (map(&user, va, page_size, 0))
 		die("cannot map memory");
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (on_6_12 && calls[i].cmd == IOMMU_IOAS_MAP_FILE)
+			continue;
 		set_trap(&trap);
 		ret = call(calls[i].of_device ? user.fd : user.iommufd,
 			   calls[i].cmd, trap.page);
@@ -821,12 +826,13 @@ int main(int argc, char **argv)
 	int option;
 
 	page_size = getpagesize();
-	while ((option = getopt(argc, argv, "o:r:t:")) >= 0)
+	while ((option = getopt(argc, argv, "6o:r:t:")) >= 0)
 		switch (option) {
+		case '6': on_6_12 = true; break;
 		case 'o': nr_operations = number_of(optarg); break;
 		case 'r': nr_rounds = number_of(optarg); break;
 		case 't': selected = optarg; break;
-		default: die("usage: faults [-o operations of stress] [-r rounds] [-t part of a test's name] DEVICE...");
+		default: die("usage: faults [-o operations of stress] [-r rounds] [-t part of a test's name] [-6, on Linux 6.12] DEVICE...");
 		}
 	bdfs = argv + optind;
 	nr_devices = argc - optind;

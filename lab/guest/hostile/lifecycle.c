@@ -32,6 +32,7 @@ enum stage { OPENED, BOUND, ATTACHED, MAPPED, BUSY, NR_STAGES };
 
 static uint64_t page_size, nr_kills = 20, nr_rounds = 20;
 static unsigned int nr_devices;
+static bool on_6_12;
 static char **bdfs;
 static struct device devices[MAX_DEVICES];
 static struct device functions[2];		/* of one slot */
@@ -92,6 +93,8 @@ static bool kill_stress(uint64_t *killed_in)
 	snprintf(seed, sizeof(seed), "%lu", random_next(&generator) >> 32);
 	for (i = 0; i < nr_devices - 1; i++)
 		args[9 + i] = (char *)devices[i].bdf;
+	if (on_6_12)
+		args[9 + i] = "-6";
 
 	pid = fork_child();
 	if (!pid) {
@@ -990,6 +993,10 @@ static bool revoked_bar(void)
 	device_bar(revoking.user.fd, &bar);
 	revoking.start = bar_start(devices[2].bdf, bar.index);
 	revoking.dma_buf = device_export_bar(revoking.user.fd, bar.index);
+	if (on_6_12) {
+		user_close(&revoking.user);
+		return CHECK(revoking.dma_buf == -ENOTTY);
+	}
 	if (revoking.dma_buf < 0)
 		die("cannot export a BAR of %s", devices[2].bdf);
 	pthread_create(&thread, NULL, map_bar_all_the_time, &revoking);
@@ -1170,8 +1177,9 @@ int main(int argc, char **argv)
 	page_size = getpagesize();
 	if (argc > 1 && !strcmp(argv[1], "-x"))
 		return after_exec(argv + 2);
-	while ((option = getopt(argc, argv, "a:f:k:m:p:r:s:t:u")) >= 0)
+	while ((option = getopt(argc, argv, "6a:f:k:m:p:r:s:t:u")) >= 0)
 		switch (option) {
+		case '6': on_6_12 = true; break;
 		case 'f':
 			if (nr_functions < ARRAY_SIZE(functions))
 				device_find(&functions[nr_functions++], optarg);
@@ -1187,7 +1195,7 @@ int main(int argc, char **argv)
 		case 's': generator.state = number_of(optarg); break;
 		case 't': selected = optarg; break;
 		case 'u': nr_tests = ARRAY_SIZE(tests) - 3; break; /* nothing is unplugged */
-		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] [-f function]... [-p device to pull]... [-m device for device_del] [-a its description for device_add] DEVICE...");
+		default: die("usage: lifecycle [-k kills] [-r rounds] [-s seed] [-t part of a test's name] [-u] [-6, on Linux 6.12] [-f function]... [-p device to pull]... [-m device for device_del] [-a its description for device_add] DEVICE...");
 		}
 	bdfs = argv + optind;
 	nr_devices = argc - optind;

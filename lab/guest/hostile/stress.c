@@ -145,7 +145,7 @@ struct thread {
 
 static unsigned int nr_threads = 4, nr_devices, nr_mocks;
 static uint64_t nr_operations = 20000, audit_after = 5000, seconds, seed = 1;
-static bool with_faults;
+static bool with_faults, on_6_12;
 static struct thread threads[MAX_THREADS];
 static struct shared_device devices[MAX_DEVICES];
 static struct context contexts[NR_CONTEXTS];
@@ -360,6 +360,18 @@ static bool content_is(uint64_t address, unsigned int page, unsigned int word)
 	return value == pattern(page, word);
 }
 
+/* Linux 6.12 has no MAP_FILE. It maps memory of the file by its address. */
+static int map_file(int iommufd, uint32_t ioas_id, unsigned int page,
+		    uint64_t length, uint64_t *iova)
+{
+	if (on_6_12)
+		return ioas_map(iommufd, ioas_id, page_va(page), length, iova,
+				MAP_AT);
+	return ioas_map_file(iommufd, ioas_id, memory_fd,
+			     (page - nr_pages / 2) * page_size, length, iova,
+			     MAP_AT);
+}
+
 /* MAP, MAP_FILE */
 static void map(struct thread *thread, struct context *context)
 {
@@ -382,9 +394,7 @@ static void map(struct thread *thread, struct context *context)
 
 	if (thread->op == OP_MAP_FILE) {
 		page = memfd_page(thread, page);
-		ret = ioas_map_file(context->fd, ioas->id, memory_fd,
-				    (page - nr_pages / 2) * page_size,
-				    nr * page_size, &iova, MAP_AT);
+		ret = map_file(context->fd, ioas->id, page, nr * page_size, &iova);
 	} else {
 		page = anonymous_page(thread, page);
 		ret = ioas_map(context->fd, ioas->id, page_va(page),
@@ -1055,9 +1065,7 @@ static void wild_call(struct thread *thread)
 		RESULT(thread, WILD_MAP, ret, 0, ENOENT, EEXIST);
 		return;
 	case WILD_MAP_FILE:
-		page = memfd_page(&owner, page) - nr_pages / 2;
-		ret = ioas_map_file(wild, id, memory_fd, page * page_size, length,
-				    &iova, MAP_AT);
+		ret = map_file(wild, id, memfd_page(&owner, page), length, &iova);
 		RESULT(thread, WILD_MAP_FILE, ret, 0, ENOENT, EEXIST);
 		return;
 	case WILD_COPY:
@@ -1130,7 +1138,10 @@ static void wild_call(struct thread *thread)
 		return;
 	case WILD_CHANGE_PROCESS:
 		ret = call(wild, IOMMU_IOAS_CHANGE_PROCESS, &change);
-		RESULT(thread, WILD_CHANGE_PROCESS, ret, 0, EINVAL, EBUSY);
+		if (on_6_12)
+			RESULT(thread, WILD_CHANGE_PROCESS, ret, ENOTTY);
+		else
+			RESULT(thread, WILD_CHANGE_PROCESS, ret, 0, EINVAL, EBUSY);
 		return;
 	case WILD_OPTION:
 		ret = call(wild, IOMMU_OPTION, &option);
@@ -1458,7 +1469,7 @@ static void keep_memory(void)
 	id = keeper_ioas;
 	if (device_attach(keeper_fd, &id) ||
 	    ioas_map(keeper, keeper_ioas, anonymous, half, &iova, MAP_AT) ||
-	    ioas_map_file(keeper, keeper_ioas, memory_fd, 0, half, &iova2, MAP_AT))
+	    map_file(keeper, keeper_ioas, nr_pages / 2, half, &iova2))
 		die("cannot map the memory for %s", keeper_device.bdf);
 	phys = calloc(nr_pages, sizeof(*phys));
 	frames = calloc(nr_pages, sizeof(*frames));
@@ -1656,8 +1667,9 @@ static void parse_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "a:d:fm:o:p:s:t:")) >= 0)
+	while ((option = getopt(argc, argv, "6a:d:fm:o:p:s:t:")) >= 0)
 		switch (option) {
+		case '6': on_6_12 = true; break;
 		case 'a': audit_after = number_of(optarg); break;
 		case 'd': seconds = number_of(optarg); break;
 		case 'f': with_faults = true; break;
